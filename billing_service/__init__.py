@@ -1,0 +1,1 @@
+"""The operator's shell: thin, synchronous, with the import paths of the operations guide."""

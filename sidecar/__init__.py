@@ -1,0 +1,1 @@
+"""The answer on localhost: an in-memory copy of the entitlements, beside every app."""

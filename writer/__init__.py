@@ -1,0 +1,1 @@
+"""The central writer: owns Stripe, Postgres and publishing."""

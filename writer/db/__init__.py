@@ -1,0 +1,1 @@
+"""Tables and engine: the only door to Postgres."""
