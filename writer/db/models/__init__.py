@@ -1,0 +1,60 @@
+"""Every table. The migrations must make exactly these."""
+
+from writer.db.models.base import Base
+from writer.db.models.billing import (
+    CheckoutRequest,
+    Dispute,
+    Invoice,
+    Purchase,
+    PurchaseLine,
+    Refund,
+    StripeCustomer,
+    StripeObject,
+    Subscription,
+    SubscriptionItem,
+)
+from writer.db.models.catalogue import CatalogVersion, Feature, Plan, PlanFeature, Price, Product
+from writer.db.models.entitlements import (
+    Document,
+    Entitlement,
+    EntitlementHistory,
+    ManualGrant,
+    Outbox,
+    RelayLease,
+)
+from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
+from writer.db.models.projects import ApiKey, App, Lineage, Project, User
+
+__all__ = [
+    "ApiKey",
+    "App",
+    "AuditLog",
+    "Base",
+    "CatalogVersion",
+    "CheckoutRequest",
+    "Dispute",
+    "Document",
+    "Entitlement",
+    "EntitlementHistory",
+    "Feature",
+    "Invoice",
+    "Lineage",
+    "ManualGrant",
+    "Outbox",
+    "Plan",
+    "PlanFeature",
+    "Price",
+    "Product",
+    "Project",
+    "Purchase",
+    "PurchaseLine",
+    "RecomputeJob",
+    "Refund",
+    "RelayLease",
+    "StripeCustomer",
+    "StripeObject",
+    "Subscription",
+    "SubscriptionItem",
+    "User",
+    "WebhookEvent",
+]

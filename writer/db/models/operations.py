@@ -1,0 +1,93 @@
+"""Stripe's events as received, work in progress, and who did what."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from writer.db.models.base import Base, Recorded, RowId
+
+
+class WebhookEvent(Base):
+    """One Stripe event, raw, and what became of it."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'applied', 'superseded', 'ignored', 'parked')", name="status"),
+        CheckConstraint("origin IN ('webhook', 'sweep', 'poll', 'resend')", name="origin"),
+        Index("ix_webhook_events_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_events_pending_object", "object_id", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_events_object_id_created", "object_id", "created"),
+        Index("ix_webhook_events_received_at", "received_at"),
+        {
+            "comment": "Stripe is acknowledged only after this row is committed, and the primary key alone decides what is a "
+            "duplicate. pending → applied | superseded (something newer was known) | ignored (not ours to apply) | parked "
+            "(gave up, with its error); replay makes it pending again."
+        },
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="evt_…")
+    type: Mapped[str]
+    object_id: Mapped[str | None] = mapped_column(comment="What the event is a hint about; null: nothing of ours")
+    api_version: Mapped[str | None]
+    created: Mapped[datetime] = mapped_column(comment="Stripe's, in seconds")
+    livemode: Mapped[bool]
+    account: Mapped[str | None] = mapped_column(comment="Set on Connect events, which are never applied")
+    origin: Mapped[str]
+    payload: Mapped[bytes] = mapped_column(comment="The bytes whose signature was verified")
+    status: Mapped[str] = mapped_column(server_default="pending")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_attempt_at: Mapped[Recorded]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None] = mapped_column(
+        comment="Until then one writer works on it; after that, anybody may"
+    )
+    last_error: Mapped[str | None] = mapped_column(comment="Why it was ignored, retried or parked")
+    received_at: Mapped[Recorded]
+    processed_at: Mapped[datetime | None]
+
+
+class RecomputeJob(Base):
+    """Many users to be computed again, in resumable chunks."""
+
+    __tablename__ = "recompute_jobs"
+    __table_args__ = (
+        Index("ix_recompute_jobs_open", "id", postgresql_where=text("finished_at IS NULL")),
+        {"comment": "cursor is the last user done: a job that was cut off goes on behind it."},
+    )
+
+    id: Mapped[RowId]
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    cause: Mapped[str] = mapped_column(comment="catalog:VERSION or operator:NAME")
+    targets: Mapped[Any | None] = mapped_column(
+        comment="Price and product ids whose holders are meant; null: every user"
+    )
+    cursor: Mapped[int] = mapped_column(server_default="0", comment="users.id of the last one done")
+    done: Mapped[int] = mapped_column(server_default="0")
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    created_at: Mapped[Recorded]
+    finished_at: Mapped[datetime | None]
+
+
+class AuditLog(Base):
+    """Who changed what, when, and from where."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index("ix_audit_log_project_id_id", "project_id", "id"),
+        Index("ix_audit_log_subject", "subject"),
+        {"comment": "Append-only. Written in the transaction of the act itself. Holds no secret."},
+    )
+
+    id: Mapped[RowId]
+    at: Mapped[Recorded]
+    actor: Mapped[str] = mapped_column(comment="admin-key:PREFIX, cli:NAME, console:…, stripe, system")
+    action: Mapped[str] = mapped_column(comment="project.create, key.revoke, grant.create, user.recompute …")
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"))
+    subject: Mapped[str] = mapped_column(comment="What it was done to: user:…, key:…, event:…")
+    reason: Mapped[str | None]
+    before: Mapped[Any | None]
+    after: Mapped[Any | None]
+    origin: Mapped[str | None] = mapped_column(comment="The caller's address, where there was one")
