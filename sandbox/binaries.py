@@ -6,8 +6,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sandbox.processes import ProcessError
+
+DEBIAN_POSTGRES: Final = Path("/usr/lib/postgresql")
 
 
 class MissingServerError(ProcessError):
@@ -69,8 +72,7 @@ def _postgres_places(environ: Mapping[str, str]) -> Iterator[Path]:
         yield root / "pginstall" / "bin"
     if on_path := shutil.which("initdb", path=environ.get("PATH", "")):
         yield Path(on_path).resolve().parent
-    debian = Path("/usr/lib/postgresql")
-    yield from sorted(debian.glob("*/bin"), key=_major, reverse=True)
+    yield from sorted(DEBIAN_POSTGRES.glob("*/bin"), key=_major, reverse=True)
 
 
 def _redis_places(environ: Mapping[str, str]) -> Iterator[Path]:

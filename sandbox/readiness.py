@@ -26,20 +26,34 @@ async def until_ready(process: ChildProcess, probe: Callable[[], Awaitable[str |
         PortTakenError: it ended because its port is taken.
         StartError: it ended, or was not ready in time; it is stopped then.
     """
-    reason: str | None = "not asked yet"
+    asked = _Asked()
+    asking = asyncio.create_task(_ask_until_ready(probe, asked))
+    ending = asyncio.create_task(process.wait())
     try:
-        async with asyncio.timeout(timeout_s):
-            while process.running:
-                reason = await probe()
-                if reason is None:
-                    return
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
+        # Both are watched: a stranger on the port may let the probe hang while ours has long ended.
+        await asyncio.wait((asking, ending), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asking.cancel()
+        ending.cancel()
+        await asyncio.gather(asking, ending, return_exceptions=True)
+    if not process.running:
+        taken = any(sign in process.log_tail() for sign in PORT_TAKEN)
+        kind = PortTakenError if taken else StartError
+        raise kind(_message(process, f"ended with status {process.returncode} instead of starting"))
+    if asking.cancelled():
         await process.kill()
-        raise StartError(_message(process, f"was not ready after {timeout_s:g} s ({reason})")) from None
-    taken = any(sign in process.log_tail() for sign in PORT_TAKEN)
-    kind = PortTakenError if taken else StartError
-    raise kind(_message(process, f"ended with status {process.returncode} instead of starting"))
+        raise StartError(_message(process, f"was not ready after {timeout_s:g} s ({asked.reason})"))
+    asking.result()
+
+
+class _Asked:
+    reason: str | None = "not asked yet"
+
+
+async def _ask_until_ready(probe: Callable[[], Awaitable[str | None]], asked: _Asked) -> None:
+    while (reason := await probe()) is not None:
+        asked.reason = reason
+        await asyncio.sleep(POLL_S)
 
 
 def _message(process: ChildProcess, what: str) -> str:
