@@ -1,0 +1,44 @@
+"""The engine: a pool of asyncpg connections, as the settings say."""
+
+from typing import Any
+
+import asyncpg
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from writer.db.url import asyncpg_dsn
+from writer.settings import DatabaseSettings
+
+
+def create_engine(settings: DatabaseSettings, *, application_name: str = "billing-writer") -> AsyncEngine:
+    """An engine on `settings.url`; it opens no connection before it is used."""
+    dsn = asyncpg_dsn(settings.url.reveal())
+
+    async def connect(*_: Any, **__: Any) -> asyncpg.Connection[Any]:
+        return await asyncpg.connect(
+            dsn,
+            timeout=settings.lock_timeout,
+            server_settings={
+                "application_name": application_name,
+                "statement_timeout": _milliseconds(settings.statement_timeout),
+                "lock_timeout": _milliseconds(settings.lock_timeout),
+                "idle_in_transaction_session_timeout": _milliseconds(settings.idle_timeout),
+                "timezone": "UTC",
+            },
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.lock_timeout,
+        pool_pre_ping=False,
+        pool_use_lifo=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,128 @@
+"""The writer's settings: a frozen value, made from a mapping."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from socket import gethostname
+
+from common.logs import LogLevel
+from common.settings import Address, Reader, Secret, TcpAddress
+
+_HOUR = 3_600.0
+_DAY = 24 * _HOUR
+_LIVE_RPS = 10  # Stripe allows 25 writes a second in some live accounts; the apps on the same account need theirs
+_TEST_RPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """How Postgres is reached. Times in seconds."""
+
+    url: Secret
+    read_url: Secret | None
+    pool_size: int
+    statement_timeout: float
+    lock_timeout: float
+    idle_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSettings:
+    """How Stripe is reached."""
+
+    secret_key: Secret
+    publishable_key: str | None
+    webhook_secrets: tuple[Secret, ...]
+    api_base: str | None
+    max_rps: int
+
+    @property
+    def livemode(self) -> bool:
+        """Whether our keys move real money: only objects of the same mode are ours."""
+        return "_live_" in self.secret_key.reveal()
+
+
+@dataclass(frozen=True, slots=True)
+class GraceSettings:
+    """How long a late webhook or an unpaid invoice is borne with. Seconds."""
+
+    entitlement: float
+    trial: float
+    past_due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the writer is told from outside."""
+
+    listen: Address
+    instance: str
+    database: DatabaseSettings
+    redis_url: Secret
+    stripe: StripeSettings
+    admin_keys: tuple[Secret, ...]
+    grace: GraceSettings
+    cache_ttl: float | None
+    event_claim: float
+    """For how long one writer may work on an event before others may take it over. Seconds."""
+    log_level: LogLevel
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; SettingsError names every fault."""
+    reader = Reader(environment)
+    settings = Settings(
+        listen=reader.address("WRITER_LISTEN", TcpAddress("0.0.0.0", 8000)),  # noqa: S104 - it serves other hosts
+        instance=reader.text("WRITER_INSTANCE", gethostname()),
+        database=_database(reader),
+        redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
+        stripe=_stripe(reader),
+        admin_keys=reader.secrets("ADMIN_API_KEY"),
+        grace=GraceSettings(
+            entitlement=reader.duration("ENTITLEMENT_GRACE", 72 * _HOUR, most=30 * _DAY),
+            trial=_HOUR,
+            past_due=reader.duration("PAST_DUE_GRACE", 30 * _DAY, most=365 * _DAY),
+        ),
+        # Below a minute, renewal in time would be luck.
+        cache_ttl=reader.optional_duration("CACHE_TTL", least=60),
+        event_claim=reader.duration("EVENT_CLAIM", 10, least=1, most=600),
+        log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
+    )
+    reader.finish()
+    return settings
+
+
+def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
+    """Only the database's settings: for commands that need nothing else."""
+    reader = Reader(environment)
+    settings = _database(reader)
+    reader.finish()
+    return settings
+
+
+def _database(reader: Reader) -> DatabaseSettings:
+    read_url = reader.optional_url("DATABASE_READ_URL", "postgresql", "postgres")
+    return DatabaseSettings(
+        url=Secret(reader.url("DATABASE_URL", "postgresql", "postgres")),
+        read_url=None if read_url is None else Secret(read_url),
+        pool_size=reader.whole("DATABASE_POOL_SIZE", 10, least=2, most=200),
+        statement_timeout=reader.duration("DATABASE_STATEMENT_TIMEOUT", 30, least=0.1, most=600),
+        lock_timeout=reader.duration("DATABASE_LOCK_TIMEOUT", 10, least=0.1, most=600),
+        idle_timeout=reader.duration("DATABASE_IDLE_TIMEOUT", 30, least=1, most=600),
+    )
+
+
+def _stripe(reader: Reader) -> StripeSettings:
+    secret_key = reader.secret("STRIPE_SECRET_KEY")
+    live = "_live_" in secret_key.reveal()
+    if secret_key.reveal() and not secret_key.reveal().startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
+        reader.fault("STRIPE_SECRET_KEY", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+    webhook_secrets = reader.secrets("STRIPE_WEBHOOK_SECRET")
+    if any(not secret.reveal().startswith("whsec_") for secret in webhook_secrets):
+        reader.fault("STRIPE_WEBHOOK_SECRET", "must hold secrets that begin with whsec_, comma-separated")
+    return StripeSettings(
+        secret_key=secret_key,
+        publishable_key=reader.optional_text("STRIPE_PUBLISHABLE_KEY"),
+        webhook_secrets=webhook_secrets,
+        api_base=reader.optional_url("STRIPE_API_BASE", "https", "http"),
+        max_rps=reader.whole("STRIPE_MAX_RPS", _LIVE_RPS if live else _TEST_RPS, least=1, most=100),
+    )
