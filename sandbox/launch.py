@@ -12,6 +12,8 @@ import sys
 NOBODY = 65534
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
@@ -58,6 +60,8 @@ def _enter_user_namespace() -> None:
 def _become_nobody() -> None:
     """Change to uid 65534; keep only the right to pass directories such as /root, where it can be kept."""
     libc = _libc()
+    # Without it access(2) leaves capabilities out, and initdb would not see its own binary below /root.
+    libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     _check(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl")
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
