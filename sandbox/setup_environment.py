@@ -132,8 +132,8 @@ class Progress:
         if step := self.STEPS.match(line):
             self._seen = min(self._seen + 1, self._total)
             self._show(f"  {self._seen}/{self._total} {step[1]}")
-        elif line.startswith("Installing collected packages"):
-            self._show(f"  unpacking {self._total} packages", always=True)
+        elif self._total > 1 and line.startswith("Installing collected packages"):
+            self._show("  unpacking what was collected", always=True)
 
     def end(self) -> None:
         """Leave the moving line."""
