@@ -1,5 +1,6 @@
 """The entitlement document: one user's entitlements in one project, as stored, published and answered."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -90,18 +91,23 @@ def to_json(document: Document) -> dict[str, Any]:
         "epoch": document.epoch,
         "revision": document.revision,
         "computed_at": format_time(document.computed_at),
-        "entitlements": [
-            {
-                "feature_code": e.feature_code,
-                "source": e.source.value,
-                "source_ref": e.source_ref,
-                "valid_from": format_time(e.valid_from),
-                "valid_to": None if e.valid_to is None else format_time(e.valid_to),
-                "value": e.value,
-            }
-            for e in document.entitlements
-        ],
+        "entitlements": entitlements_to_json(document.entitlements),
     }
+
+
+def entitlements_to_json(entitlements: Iterable[Entitlement]) -> list[dict[str, Any]]:
+    """A document's rows in their public shape."""
+    return [
+        {
+            "feature_code": e.feature_code,
+            "source": e.source.value,
+            "source_ref": e.source_ref,
+            "valid_from": format_time(e.valid_from),
+            "valid_to": None if e.valid_to is None else format_time(e.valid_to),
+            "value": e.value,
+        }
+        for e in entitlements
+    ]
 
 
 def encode(document: Document) -> bytes:

@@ -1,0 +1,177 @@
+"""Recompute: what users hold, worked out again from all their sources, under their locks.
+
+Every change to an entitlement passes here, whatever caused it: a webhook, a confirm, a grant, a catalogue edit.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import SECOND, Clock
+from common.document import Entitlement, entitlements_to_json
+from common.identifiers import UserId
+from writer import outbox
+from writer.db import sources
+from writer.domain import catalogue as definitions
+from writer.domain.catalogue import Definition
+from writer.domain.entitle import Grace, entitle
+from writer.domain.sources import Sources
+from writer.outbox import Cause, Revision, UserChange
+from writer.settings import GraceSettings
+
+_CACHED_VERSIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UserKey:
+    """A user of a project, by the project's internal id."""
+
+    project_id: int
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a user has now, and which catalogue is in force."""
+
+    user_ref: int
+    project_id: int
+    user_id: UserId
+    epoch: int
+    catalog_version: int
+    body: list[dict[str, object]]
+    digest: int
+
+
+class Recompute:
+    """Computes documents and hands those that changed to the outbox."""
+
+    def __init__(self, grace: GraceSettings, clock: Clock) -> None:
+        self._grace = Grace(
+            entitlement=round(grace.entitlement * SECOND),
+            trial=round(grace.trial * SECOND),
+            past_due=round(grace.past_due * SECOND),
+        )
+        self._clock = clock
+        # A restore may give a version number again with other content, but never within an epoch.
+        self._definitions: dict[tuple[int, int, int], Definition] = {}
+
+    async def users(self, connection: AsyncConnection, refs: Collection[int], cause: Cause) -> list[Revision]:
+        """Compute the users `refs` (users.id, locked by the caller); a revision for each whose document changed.
+
+        Raises CatalogueMovedError and LineageMovedError, which `Transactions.run` answers by running all again.
+        """
+        if not refs:
+            return []
+        states = await _read_states(connection, refs)
+        held = await sources.load(connection, refs)
+        now = self._clock.now()
+        changes = []
+        for state in states:
+            definition = await self._definition(connection, state)
+            rows = entitle(held[state.user_ref], definition, self._grace, now)
+            if entitlements_to_json(rows) != state.body:
+                changes.append(_change(state, rows))
+        return await outbox.append_users(connection, changes, cause, now)
+
+    async def preview(self, connection: AsyncConnection, user_ref: int, imagined: Sources) -> tuple[Entitlement, ...]:
+        """What a user would hold with `imagined` sources under the catalogue in force; nothing is written."""
+        (state,) = await _read_states(connection, [user_ref])
+        definition = await self._definition(connection, state)
+        return entitle(imagined, definition, self._grace, self._clock.now())
+
+    async def _definition(self, connection: AsyncConnection, state: _State) -> Definition:
+        key = (state.project_id, state.epoch, state.catalog_version)
+        known = self._definitions.get(key)
+        if known is None:
+            known = await load_definition(connection, state.project_id, state.catalog_version)
+            if len(self._definitions) >= _CACHED_VERSIONS:
+                self._definitions.clear()
+            self._definitions[key] = known
+        return known
+
+
+async def load_definition(connection: AsyncConnection, project_id: int, version: int) -> Definition:
+    """A project's catalogue in one version; version 0 is the empty one that a project begins with."""
+    if version == 0:
+        return Definition(version=0)
+    row = await connection.execute(_DEFINITION, {"project_id": project_id, "version": version})
+    return definitions.from_json(row.scalar_one())
+
+
+async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> dict[UserKey, int]:
+    """Lock users, sorted, making those that are missing; their users.id. Held to the transaction's end."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    parameters = {
+        "project_ids": [key.project_id for key in wanted],
+        "user_ids": [key.user_id for key in wanted],
+    }
+    found = await _lock(connection, parameters)
+    if len(found) < len(wanted):
+        await connection.execute(_ADD_USERS, parameters)
+        found = await _lock(connection, parameters)
+    return found
+
+
+async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> None:
+    """Lock users that exist, by users.id, in the same order as `lock_users`."""
+    await connection.execute(_LOCK_REFS, {"refs": list(refs)})
+
+
+async def _lock(connection: AsyncConnection, parameters: dict[str, list[int] | list[UserId]]) -> dict[UserKey, int]:
+    rows = await connection.execute(_LOCK_USERS, parameters)
+    return {UserKey(row.project_id, UserId(row.user_id)): row.id for row in rows}
+
+
+async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> list[_State]:
+    rows = await connection.execute(_STATES, {"refs": list(refs)})
+    return [
+        _State(
+            row.id,
+            row.project_id,
+            UserId(row.user_id),
+            row.epoch,
+            row.catalog_version,
+            row.body or [],
+            int.from_bytes(row.digest or b"", "big"),
+        )
+        for row in rows
+    ]
+
+
+def _change(state: _State, rows: tuple[Entitlement, ...]) -> UserChange:
+    return UserChange(state.project_id, state.user_ref, state.user_id, rows, state.catalog_version, state.digest)
+
+
+_STATES: Final = text("""
+SELECT u.id, u.project_id, u.user_id, p.epoch, p.catalog_version, d.body, d.digest
+FROM users u JOIN projects p ON p.id = u.project_id LEFT JOIN documents d ON d.user_ref = u.id
+WHERE u.id = ANY(:refs) ORDER BY u.id
+""")
+
+_DEFINITION: Final = text("""
+SELECT definition FROM catalog_versions WHERE project_id = :project_id AND version = :version
+""")
+
+_LOCK_USERS: Final = text("""
+SELECT u.id, u.project_id, u.user_id
+FROM users u JOIN unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
+    USING (project_id, user_id)
+ORDER BY u.project_id, u.user_id COLLATE "C" FOR NO KEY UPDATE OF u
+""")
+
+_ADD_USERS: Final = text("""
+INSERT INTO users (project_id, user_id)
+SELECT * FROM unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
+ORDER BY project_id, user_id COLLATE "C"
+ON CONFLICT (project_id, user_id) DO NOTHING
+""")
+
+_LOCK_REFS: Final = text("""
+SELECT id FROM users WHERE id = ANY(:refs) ORDER BY project_id, user_id COLLATE "C" FOR NO KEY UPDATE
+""")
