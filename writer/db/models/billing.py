@@ -180,6 +180,9 @@ class PurchaseLine(Base):
         Index("ix_purchase_lines_purchase_id", "purchase_id"),
         Index("ix_purchase_lines_user_ref", "user_ref"),
         Index("ix_purchase_lines_price_id", "price_id"),
+        {
+            "comment": "A purchase's lines are replaced together, under the session's lock. Recurring lines are the subscription's and not kept."
+        },
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, comment="li_…")

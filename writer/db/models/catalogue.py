@@ -65,6 +65,7 @@ class PlanFeature(Base):
         ForeignKeyConstraint(
             ["project_id", "feature_code"], ["features.project_id", "features.code"], name="fk_plan_features_feature"
         ),
+        {"comment": "Without any row a plan grants nothing, which is not the same as not speaking."},
     )
 
     project_id: Mapped[int] = mapped_column(primary_key=True)
