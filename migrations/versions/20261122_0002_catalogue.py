@@ -63,7 +63,6 @@ def _features() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_features_project_id")),
         sa.PrimaryKeyConstraint("project_id", "code", name=op.f("pk_features")),
         comment="Edited only together with catalog_versions, in one revision of the project.",
-        comment="Without any row a plan grants nothing, which is not the same as not speaking.",
     )
 
 
@@ -117,6 +116,7 @@ def _plan_features() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("project_id", "target", "origin", "feature_code", name=op.f("pk_plan_features")),
+        comment="Without any row a plan grants nothing, which is not the same as not speaking.",
     )
 
 
