@@ -1,1 +1,1 @@
-"""A stateful stand-in for Stripe, for demos and tests."""
+"""A Stripe stand-in: one stateful server on loopback, in today's API shapes, that signs and sends webhooks."""
