@@ -4,7 +4,7 @@ Everything here happens under the project's lock: the revision is given, and doc
 row are written with it, in one statement. Who reads the outbox finds revisions gapless and in commit order.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -150,23 +150,22 @@ def _next_document(head: _Head, change: UserChange, now: Instant) -> Document:
     return document
 
 
-def _row(head: _Head, change: UserChange, document: Document) -> Mapping[str, Any]:
+def _row(head: _Head, change: UserChange, document: Document) -> dict[str, Any]:
     public = documents.to_json(document)
     return {
+        **public,
+        "document": public,
         "user_ref": change.user_ref,
-        "project_id": change.project_id,
+        "project_id": change.project_id,  # the row's, not the public one
         "catalog_version": change.catalog_version,
-        "old_was_empty": change.old_digest == 0,
         "document_digest": documents.digest_of(document).to_bytes(16, "big").hex(),
         "is_empty": not change.entitlements,
         "user_count": head.count,
         "digest": head.digest.to_bytes(16, "big").hex(),
-        **public,
-        "document": public,
     }
 
 
-def _head_row(project_id: int, head: _Head) -> Mapping[str, Any]:
+def _head_row(project_id: int, head: _Head) -> dict[str, Any]:
     digest = head.digest.to_bytes(16, "big").hex()
     return {"id": project_id, "revision": head.revision, "user_count": head.count, "digest": digest}
 

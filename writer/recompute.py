@@ -107,7 +107,7 @@ async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> di
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    parameters = {
+    parameters: dict[str, object] = {
         "project_ids": [key.project_id for key in wanted],
         "user_ids": [key.user_id for key in wanted],
     }
@@ -123,7 +123,7 @@ async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> 
     await connection.execute(_LOCK_REFS, {"refs": list(refs)})
 
 
-async def _lock(connection: AsyncConnection, parameters: dict[str, list[int] | list[UserId]]) -> dict[UserKey, int]:
+async def _lock(connection: AsyncConnection, parameters: dict[str, object]) -> dict[UserKey, int]:
     rows = await connection.execute(_LOCK_USERS, parameters)
     return {UserKey(row.project_id, UserId(row.user_id)): row.id for row in rows}
 

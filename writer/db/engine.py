@@ -14,7 +14,7 @@ def create_engine(settings: DatabaseSettings, *, application_name: str = "billin
     """An engine on `settings.url`; it opens no connection before it is used."""
     dsn = asyncpg_dsn(settings.url.reveal())
 
-    async def connect(*_: Any, **__: Any) -> asyncpg.Connection[Any]:
+    async def connect(*_: Any, **__: Any) -> asyncpg.Connection:
         return await asyncpg.connect(
             dsn,
             timeout=settings.lock_timeout,
