@@ -1,0 +1,59 @@
+"""Which of two states of one Stripe object is newer, as far as Stripe's clocks, in whole seconds, can tell."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from common.clock import SECOND, Instant
+
+SKEW: Final = 2 * SECOND
+"""How far an event's `created` and a response's `Date` may lie apart and still leave the order open."""
+
+
+class Verdict(StrEnum):
+    """What a state is, compared with what is held."""
+
+    NEWER = "newer"
+    OLDER = "older"
+    UNCLEAR = "unclear"
+    """Only a fetch, begun after the held state was read, can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How current our copy of one object is: `created` of the newest event applied, `Date` of the newest fetch."""
+
+    event_created: Instant | None = None
+    fetched_at: Instant | None = None
+
+    def event(self, created: Instant) -> Verdict:
+        """What the payload of an event of `created` is."""
+        if self.event_created is not None and created < self.event_created:
+            return Verdict.OLDER
+        if self.fetched_at is not None and created < self.fetched_at - SKEW:
+            return Verdict.OLDER
+        if created == self.event_created or (self.fetched_at is not None and created <= self.fetched_at + SKEW):
+            return Verdict.UNCLEAR
+        return Verdict.NEWER
+
+    def fetch(self, as_of: Instant) -> Verdict:
+        """What an object is that somebody fetched as of `as_of`."""
+        moments = [held for held in (self.event_created, self.fetched_at) if held is not None]
+        if not moments or as_of > max(moments) + SKEW:
+            return Verdict.NEWER
+        return Verdict.OLDER if as_of < max(moments) - SKEW else Verdict.UNCLEAR
+
+    def after_event(self, created: Instant) -> "Watermark":
+        """Once an event's payload was applied."""
+        return Watermark(_later(self.event_created, created), self.fetched_at)
+
+    def after_fetch(self, as_of: Instant) -> "Watermark":
+        """Once a fetched object was applied."""
+        return Watermark(self.event_created, _later(self.fetched_at, as_of))
+
+
+NOTHING_HELD: Final = Watermark()
+
+
+def _later(held: Instant | None, moment: Instant) -> Instant:
+    return moment if held is None else max(held, moment)

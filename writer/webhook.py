@@ -1,0 +1,181 @@
+"""Webhook: Stripe's signed events, verified as bytes, parsed, committed to the inbox, and only then acknowledged."""
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import asyncpg
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter
+from sqlalchemy.exc import SQLAlchemyError
+
+from common.clock import SECOND, Clock
+from common.http import json_response
+from common.problems import Problem, bad_request
+from common.settings import Secret
+from writer.domain.stripe.event import Event, Ignored, parse_event
+from writer.domain.stripe.fields import ShapeError
+from writer.domain.stripe.kinds import KIND_OF_TYPE
+from writer.inbox import Inbox, Origin, Stored
+
+_log = logging.getLogger(__name__)
+
+MAX_BODY: Final = 1 << 20
+"""Bytes. Stripe's largest events are far below; whoever sends more is not Stripe."""
+
+TOLERANCE: Final = 300
+"""Seconds that a signature may lie in the past or, by a wrong clock, in the future: what Stripe's own SDK allows."""
+
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The secrets that Stripe may have signed with, several while one is rotated."""
+
+    secrets: Sequence[Secret]
+    clock: Clock
+
+    def verify(self, header: str | None, body: bytes) -> None:
+        """Problem 400 unless `header` signs `body` with one of the secrets, not long ago."""
+        if not header:
+            raise bad_request("missing_signature", "the Stripe-Signature header is missing")
+        parts = [part.strip().partition("=")[::2] for part in header.split(",")]
+        timestamp = next((value for name, value in parts if name == "t"), "")
+        offered = [value.encode() for name, value in parts if name == "v1"]
+        if not _TIMESTAMP.fullmatch(timestamp) or not offered:
+            raise bad_request("invalid_signature", "the Stripe-Signature header must hold t=… and v1=…")
+        signed = b"%b.%b" % (timestamp.encode(), body)
+        # Every pair is compared, so that the time taken tells nothing about which secret came near.
+        matches = [
+            hmac.compare_digest(expected, signature)
+            for expected in (_sign(secret, signed) for secret in self.secrets)
+            for signature in offered
+        ]
+        if not any(matches):
+            raise bad_request("invalid_signature", "no signature fits this body and a webhook secret of ours")
+        if abs(self.clock.now() // SECOND - int(timestamp)) > TOLERANCE:
+            raise bad_request("timestamp_too_old", f"the signature's time is more than {TOLERANCE} seconds away")
+
+
+class Hand(Protocol):
+    """Takes over the object of a committed event: the pipeline of this process."""
+
+    def hand(self, object_id: str) -> None:
+        """Work on the object's events soon. It never blocks; what it cannot take is found by polling."""
+        ...
+
+
+class Trace(Protocol):
+    """Leaves a trace of a seen event for people to look at."""
+
+    def leave(self, event: Event) -> None:
+        """Try to, in the background; it decides nothing and its failure never matters."""
+        ...
+
+
+class Webhook:
+    """`POST /api/v1/webhooks/stripe`."""
+
+    def __init__(
+        self, signer: Signer, inbox: Inbox, pipeline: Hand, trace: Trace, registry: CollectorRegistry, *, livemode: bool
+    ) -> None:
+        self._signer = signer
+        self._inbox = inbox
+        self._pipeline = pipeline
+        self._trace = trace
+        self._livemode = livemode
+        self._received = Counter(
+            "billing_webhook_events",
+            "Stripe events received, by type and outcome",
+            ["type", "outcome"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "billing_webhook_refused", "Webhook requests answered with an error, by code", ["code"], registry=registry
+        )
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one route."""
+        return [web.post("/api/v1/webhooks/stripe", self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Answer 2xx once the event is committed; 4xx what is not Stripe's; 503 what Stripe must send again."""
+        try:
+            body = await _read(request)
+            self._signer.verify(request.headers.get("Stripe-Signature"), body)
+            event = _parse(body)
+            stored = await self._store(event, body)
+        except Problem as problem:
+            self._refused.labels(problem.code).inc()
+            raise
+        return json_response({"received": True, "event": event.id, "outcome": stored.value})
+
+    async def _store(self, event: Event, body: bytes) -> Stored:
+        ignored = event.ignored(livemode=self._livemode)
+        try:
+            stored = await self._inbox.store(event, body, Origin.WEBHOOK, ignored)
+        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            _log.warning("webhook not stored type=%s event=%s error=%s", event.type, event.id, type(error).__name__)
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                "the event could not be stored; send it again",
+                headers={"Retry-After": "5"},
+            ) from error
+        self._report(event, stored, ignored)
+        self._trace.leave(event)
+        if stored is Stored.PENDING and event.object_id is not None:
+            self._pipeline.hand(event.object_id)
+        return stored
+
+    def _report(self, event: Event, stored: Stored, ignored: Ignored | None) -> None:
+        # A type that is not ours is any text: as a label it would grow without bound.
+        label = event.type if event.type in KIND_OF_TYPE else "other"
+        self._received.labels(label, stored.value).inc()
+        reason = "" if ignored is None else f" reason={ignored.value!r}"
+        _log.info(
+            "webhook %s type=%s event=%s object=%s%s", stored.value, event.type, event.id, event.object_id, reason
+        )
+
+
+async def _read(request: web.Request) -> bytes:
+    if (request.content_length or 0) > MAX_BODY:
+        raise _too_large()
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", f"the body may hold {MAX_BODY} bytes")
+
+
+def _parse(body: bytes) -> Event:
+    try:
+        return parse_event(orjson.loads(body))
+    except orjson.JSONDecodeError as error:
+        _log_unreadable(body, "not JSON")
+        raise bad_request("invalid_json", "the signed body is not JSON") from error
+    except ShapeError as error:
+        _log_unreadable(body, str(error))
+        raise bad_request("not_an_event", f"the signed body is not a Stripe event: {error}") from error
+
+
+def _log_unreadable(body: bytes, reason: str) -> None:
+    # It was signed with our secret, so it must leave a trace that an operator can match with Stripe's own log.
+    digest = hashlib.sha256(body).hexdigest()
+    _log.error("webhook unreadable though signed bytes=%d sha256=%s reason=%r", len(body), digest, reason)
+
+
+def _sign(secret: Secret, signed: bytes) -> bytes:
+    return hmac.new(secret.reveal().encode(), signed, hashlib.sha256).hexdigest().encode()
