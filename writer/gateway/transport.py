@@ -1,0 +1,150 @@
+"""One request to Stripe: paced, timed, repeated where that is safe, answered as plain data."""
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import aiohttp
+import orjson
+import stripe
+
+from common.clock import SECOND, Clock, Instant, from_datetime
+from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError, translate
+from writer.rate_limit import RateLimiter, Urgency
+from writer.settings import StripeSettings
+
+API_VERSION: Final = "2026-10-28.endive"
+"""What our requests ask for and our reading knows; an SDK that pins another does not change it."""
+
+
+class Outcome(StrEnum):
+    """What became of one request; each try counts."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+Method = Literal["get", "post", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long Stripe is waited for. Seconds."""
+
+    connect: float = 5.0
+    answer: float = 20.0
+    """One try, from sending to the last byte."""
+    tries: int = 3
+    pause: float = 0.3
+    """Before the second try; it doubles, with jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A good answer. `as_of` is when Stripe began to make it, by Stripe's own clock, in whole seconds."""
+
+    body: dict[str, Any]
+    as_of: Instant
+
+
+class StripeTransport:
+    """Stripe's API over the official SDK; use as an async context manager or `close` it."""
+
+    def __init__(
+        self, settings: StripeSettings, limiter: RateLimiter, clock: Clock, patience: Patience | None = None
+    ) -> None:
+        self._limiter = limiter
+        self._clock = clock
+        self.outcomes: Counter[Outcome] = Counter()
+        self._patience = patience or Patience()
+        timeout = aiohttp.ClientTimeout(total=self._patience.answer, sock_connect=self._patience.connect)
+        self._http = stripe.AIOHTTPClient(timeout=timeout)
+        # The SDK joins base and path as texts: a path in the base works, a slash at its end would be doubled.
+        base = {} if settings.api_base is None else {"api": settings.api_base.rstrip("/")}
+        self._client = stripe.StripeClient(
+            settings.secret_key.reveal(),
+            stripe_version=API_VERSION,
+            base_addresses=base,  # type: ignore[arg-type]  # a TypedDict in the SDK
+            http_client=self._http,
+            # We repeat ourselves: each try has to be paced, and the SDK neither waits for its turn nor for Retry-After.
+            max_network_retries=0,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def call(
+        self,
+        method: Method,
+        path: str,
+        params: Mapping[str, Any],
+        urgency: Urgency,
+        idempotency_key: str | None = None,
+    ) -> Reply:
+        """Send one request; what writes carries an idempotency key, so that repeating it does nothing twice.
+
+        Raises:
+            StripeUnavailableError: No good answer after all tries, or none to be had now.
+            StripeRefusedError: Stripe refuses the request.
+        """
+        options: dict[str, Any] = {}
+        if method == "post":
+            options["idempotency_key"] = idempotency_key or str(uuid.uuid4())
+        pause = self._patience.pause
+        for left in reversed(range(self._patience.tries)):
+            await self._limiter.acquire(urgency)
+            try:
+                reply = await self._once(method, path, {**params, **options})
+            except StripeRefusedError:
+                self.outcomes[Outcome.REFUSED] += 1
+                raise
+            except StripeUnavailableError as error:
+                self.outcomes[Outcome.UNAVAILABLE] += 1
+                if not error.repeatable or not left:
+                    raise
+            else:
+                self.outcomes[Outcome.ANSWERED] += 1
+                return reply
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            pause *= 2
+        raise AssertionError("a try either answers or raises")
+
+    async def _once(self, method: Method, path: str, params: dict[str, Any]) -> Reply:
+        began = self._clock.monotonic()
+        try:
+            response = await self._client.raw_request_async(method, path, **params)
+            body = orjson.loads(response.body)
+        except stripe.StripeError as error:
+            ours = translate(error)
+            if isinstance(ours, StripeMissingError):
+                ours.as_of = self._as_of(error.headers or {}, began)
+            raise ours from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # The SDK translates what fails before the body, not what fails while it is read.
+            raise StripeUnavailableError(f"no answer ({type(error).__name__})", repeatable=True) from None
+        return Reply(body, self._as_of(response.headers, began))
+
+    def _as_of(self, headers: Mapping[str, str], began: float) -> Instant:
+        # `Date` is stamped when the answer is made; what it tells may be older by all the time that the request
+        # took. Without the header our own clock stands in.
+        took = self._clock.monotonic() - began
+        stamped = next((value for key, value in headers.items() if key.lower() == "date"), None)
+        end = self._clock.now() if stamped is None else from_datetime(parsedate_to_datetime(stamped))
+        return Instant(end // SECOND * SECOND - int(took) * SECOND)
