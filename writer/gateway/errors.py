@@ -5,6 +5,7 @@ from typing import Final
 import stripe
 
 from common.clock import Instant
+from writer.apply import gateway
 
 _TOO_MANY: Final = 429
 _CONFLICT: Final = 409
@@ -14,25 +15,20 @@ _MISSING_CODE: Final = "resource_missing"
 _MOST_RETRY_AFTER: Final = 3_600.0
 
 
-class GatewayError(Exception):
-    """Stripe did not do what it was asked to do."""
-
-
-class StripeUnavailableError(GatewayError):
+class StripeUnavailableError(gateway.StripeUnavailableError):
     """Stripe cannot be used now: unreachable, slow, rate-limited, faulty, or refusing our key. Ask again later.
 
     `retry_after` is in seconds; None where Stripe did not say.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, *, repeatable: bool = False) -> None:
-        super().__init__(f"Stripe is unavailable: {reason}")
+        super().__init__(f"Stripe is unavailable: {reason}", retry_after)
         self.reason = reason
-        self.retry_after = retry_after
         self.repeatable = repeatable
         """Whether the same request may do better a moment later."""
 
 
-class StripeRefusedError(GatewayError):
+class StripeRefusedError(gateway.StripeRefusedError):
     """Stripe understood the request and refuses it; asking again does not help.
 
     `code` is Stripe's (`resource_missing`, `idempotency_error` …), `param` the parameter that it names.
@@ -51,7 +47,7 @@ class StripeMissingError(StripeRefusedError):
     as_of: Instant = Instant(0)
 
 
-def translate(error: stripe.StripeError) -> GatewayError:
+def translate(error: stripe.StripeError) -> StripeUnavailableError | StripeRefusedError:
     """The SDK's error as ours. Nothing of the request, its headers or its key is taken over."""
     status = error.http_status
     if isinstance(error, stripe.APIConnectionError) or status is None:
