@@ -4,10 +4,11 @@ The rate limit, repeated tries and errors are `writer.gateway`'s; here stand Str
 """
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from writer.apply.gateway import Fetched
+from common.clock import Instant
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
 from writer.gateway.transport import Reply, StripeTransport
 from writer.rate_limit import Urgency
@@ -18,6 +19,18 @@ _PAGE: Final = 100
 _EXPANDED_SESSION: Final = {"expand": ["line_items", "payment_intent", "subscription"]}
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What Stripe holds of one object; None where it answers that there is none.
+
+    `as_of` is Stripe's time when the fetch began, in whole seconds. A deleted customer or product comes as
+    `{"id", "object", "deleted": true}`.
+    """
+
+    object: Json | None
+    as_of: Instant
 
 
 class StripeGateway:

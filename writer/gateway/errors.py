@@ -5,7 +5,6 @@ from typing import Final
 import stripe
 
 from common.clock import Instant
-from writer.apply import gateway
 
 _TOO_MANY: Final = 429
 _CONFLICT: Final = 409
@@ -15,20 +14,25 @@ _MISSING_CODE: Final = "resource_missing"
 _MOST_RETRY_AFTER: Final = 3_600.0
 
 
-class StripeUnavailableError(gateway.StripeUnavailableError):
+class GatewayError(Exception):
+    """Stripe did not do what it was asked to do."""
+
+
+class StripeUnavailableError(GatewayError):
     """Stripe cannot be used now: unreachable, slow, rate-limited, faulty, or refusing our key. Ask again later.
 
     `retry_after` is in seconds; None where Stripe did not say.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None, *, repeatable: bool = False) -> None:
-        super().__init__(f"Stripe is unavailable: {reason}", retry_after)
+        super().__init__(f"Stripe is unavailable: {reason}")
         self.reason = reason
+        self.retry_after = retry_after
         self.repeatable = repeatable
         """Whether the same request may do better a moment later."""
 
 
-class StripeRefusedError(gateway.StripeRefusedError):
+class StripeRefusedError(GatewayError):
     """Stripe understood the request and refuses it; asking again does not help.
 
     `code` is Stripe's (`resource_missing`, `idempotency_error` …), `param` the parameter that it names.
@@ -47,7 +51,7 @@ class StripeMissingError(StripeRefusedError):
     as_of: Instant = Instant(0)
 
 
-def translate(error: stripe.StripeError) -> StripeUnavailableError | StripeRefusedError:
+def translate(error: stripe.StripeError) -> GatewayError:
     """The SDK's error as ours. Nothing of the request, its headers or its key is taken over."""
     status = error.http_status
     if isinstance(error, stripe.APIConnectionError) or status is None:
