@@ -87,6 +87,11 @@ class Copy:
         """Whether a miss is an answer: its own digest has matched at an equal position."""
         return self.proof is Proof.MATCHED
 
+    @property
+    def faulty(self) -> bool:
+        """Whether it is known to lack something; what it holds may still be right."""
+        return self.proof is Proof.DIFFERED or not self.consistent
+
     def rows(self, user: UserId, feature: FeatureCode) -> tuple[Entitlement, ...] | None:
         """The user's rows of a feature; None where the copy holds nothing of the user."""
         return self.records.rows(user, feature)

@@ -138,7 +138,7 @@ def test_good_state_is_not_replaced_by_older_or_unproven_state() -> None:
     """A candidate must be newer, or as new and proven."""
     history = History()
     replica = Replica(history.project)
-    assert not replica.synced
+    assert Replica(history.project).synced is False
     older = proven(history)
     history.change("ann", grant())
     assert replica.install(proven(history)) is Installed.INSTALLED

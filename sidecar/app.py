@@ -1,0 +1,145 @@
+"""The composition root: the one place that names the parts and puts them together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from random import Random
+
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+
+from common.clock import Clock, SystemClock
+from common.identifiers import ProjectId
+from sidecar.answering import Answerer
+from sidecar.api import Api
+from sidecar.asking import Asker
+from sidecar.bootstrap import Bootstrap
+from sidecar.follower import Follower
+from sidecar.inbox import Inbox
+from sidecar.listening import listening
+from sidecar.management import Management
+from sidecar.metrics import Metrics
+from sidecar.origin import WriterOrigin
+from sidecar.presence import Presence
+from sidecar.project import Project
+from sidecar.redis_cache import RedisCache, connect
+from sidecar.redis_feed import RedisFeed
+from sidecar.refusals import Refusals
+from sidecar.repair import Repair
+from sidecar.settings import Settings
+from sidecar.supervise import supervise
+from sidecar.writer_feed import WriterFeed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A running sidecar."""
+
+    address: str
+    management_address: str
+    projects: dict[ProjectId, Project]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    settings: Settings
+    cache: RedisCache | None
+    origin: WriterOrigin | None
+    metrics: Metrics
+    refusals: Refusals
+    clock: Clock
+    rng: Random
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Sidecar]:
+    """Build a sidecar, serve, and take it down again in reverse order, also when it is only half built."""
+    async with AsyncExitStack() as stack:
+        parts = await _parts(settings, stack)
+        projects = {name: Project(name, settings.policy) for name in settings.projects}
+        parts.metrics.watch(projects, parts.clock.monotonic)
+        asker = Asker(parts.origin, parts.metrics, parts.clock)
+        stack.push_async_callback(asker.close)
+        api = Api(Answerer(projects, asker, parts.clock), parts.metrics)
+        management = Management(projects, parts.metrics, parts.clock, settings.instance)
+        tasks = _Tasks(parts)
+        stack.push_async_callback(tasks.stop)
+        for project in projects.values():
+            _follow(project, parts, tasks)
+        managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
+        served_at = await stack.enter_async_context(listening(api.application(), settings.listen))
+        _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
+        yield Sidecar(served_at, managed_at, projects)
+
+
+async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
+    metrics = Metrics()
+    refusals = Refusals(metrics)
+    cache: RedisCache | None = None
+    if settings.redis_url is not None:
+        client = connect(settings.redis_url.reveal())
+        stack.push_async_callback(client.aclose)
+        cache = RedisCache(client, refusals)
+    origin: WriterOrigin | None = None
+    if settings.writer_url is not None:
+        session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())
+        await stack.enter_async_context(session)
+        keys = {name: key for name, key in settings.projects.items() if key is not None}
+        origin = WriterOrigin(session, settings.writer_url, keys)
+    return _Parts(settings, cache, origin, metrics, refusals, SystemClock(), Random())  # noqa: S311 - jitter only
+
+
+def _follow(project: Project, parts: _Parts, tasks: "_Tasks") -> None:
+    clock, rng = parts.clock, parts.rng
+    inbox = Inbox()
+    subscribed: Callable[[], Awaitable[None]] = _at_once
+    if parts.cache is not None:
+        feed = RedisFeed(project.id, parts.cache, inbox, parts.refusals, clock, rng)
+        subscribed = feed.tried
+        tasks.start(f"redis_feed {project.id}", feed.run)
+        presence = Presence(project, parts.cache, parts.settings.instance, _version(), clock, rng)
+        tasks.start(f"presence {project.id}", presence.run)
+    if parts.origin is not None:
+        tasks.start(
+            f"writer_feed {project.id}",
+            WriterFeed(project, parts.origin, inbox, parts.refusals, clock, rng).run,
+        )
+    bootstrap = Bootstrap(project.id, parts.cache, parts.origin, clock)
+    repair = Repair(project, bootstrap, parts.cache, parts.origin, parts.metrics, parts.refusals, clock)
+    follower = Follower(project, inbox, repair, subscribed, parts.metrics, clock, rng)
+    tasks.start(f"follower {project.id}", follower.run)
+
+
+class _Tasks:
+    """The background tasks, supervised and ended together."""
+
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(supervise(name, run, self._crashed, self._parts.rng), name=name)
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _crashed(self, name: str) -> None:
+        self._parts.metrics.crashes.labels(name.split(maxsplit=1)[0]).inc()
+
+
+async def _at_once() -> None:
+    """There is no subscription to wait for."""
+
+
+def _version() -> str:
+    try:
+        return version("billing-service")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,37 @@
+"""Serving an application on a TCP address or a unix socket."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from aiohttp import web
+
+from common.settings import Address, TcpAddress, UnixAddress
+
+_SHUTDOWN_SECONDS: Final = 3.0  # longer than the longest wait of a request
+
+
+@asynccontextmanager
+async def listening(app: web.Application, address: Address) -> AsyncIterator[str]:
+    """Serve `app`; gives the address that is really bound, such as 127.0.0.1:41234 or unix:/path."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        match address:
+            case TcpAddress(host, port):
+                await web.TCPSite(runner, host, port, backlog=1024).start()
+            case UnixAddress(path):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 - what an earlier process left there
+                await web.UnixSite(runner, path, backlog=1024).start()
+        yield _bound(runner, address)
+    finally:
+        await runner.cleanup()
+
+
+def _bound(runner: web.AppRunner, address: Address) -> str:
+    if isinstance(address, UnixAddress):
+        return f"unix:{address.path}"
+    host, port = runner.addresses[0][:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,174 @@
+"""The writer over HTTP: snapshot, changes and a single user's document. Each project has its own key."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+
+from common import document as documents
+from common import transfer
+from common.document import MAX_DOCUMENT_BYTES, Document, DocumentError
+from common.identifiers import ProjectId, UserId
+from common.position import Position
+from common.settings import Secret
+from common.transfer import ChangesPage, SnapshotHead
+from common.wire import WireError
+from sidecar.sources import AheadError, ChangesGoneError, SourceError, UnavailableError, UnreadableError
+
+_CONNECT_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 2.0  # on top of what a poll may wait
+_STREAM_SILENCE_SECONDS: Final = 10.0  # a snapshot may take long as a whole, but not between two pieces
+_MOST_LINE: Final = 8 * MAX_DOCUMENT_BYTES  # the head carries the catalogue
+
+
+class WriterOrigin:
+    """Asks one writer."""
+
+    def __init__(self, session: ClientSession, url: str, keys: Mapping[ProjectId, Secret]) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._keys = keys
+
+    async def changes(self, project: ProjectId, after: Position, wait: float) -> ChangesPage:
+        """Changes right after `after`; see `sidecar.catchup.ChangesOrigin`."""
+        params = {"project_id": project, "epoch": str(after.epoch), "after": str(after.revision), "wait": f"{wait:g}"}
+        data = await self._read("changes", project, params, wait + _ANSWER_SECONDS)
+        try:
+            return transfer.decode_page(data)
+        except WireError as error:
+            raise UnreadableError(str(error)) from error
+
+    async def document(self, project: ProjectId, user: UserId) -> Document:
+        """The user's document as the writer has it now."""
+        data = await self._read("entitlements", project, {"project_id": project, "user_id": user}, _ANSWER_SECONDS)
+        try:
+            return documents.decode(data)
+        except DocumentError as error:
+            raise UnreadableError(str(error)) from error
+
+    @asynccontextmanager
+    async def snapshot(self, project: ProjectId) -> AsyncIterator["WriterSnapshot"]:
+        """Every document at one position."""
+        timeout = ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_STREAM_SILENCE_SECONDS)
+        with _translated():
+            async with self._session.get(
+                self._path("snapshot"), params={"project_id": project}, headers=self._headers(project), timeout=timeout
+            ) as response:
+                await _raise_for(response)
+                yield await WriterSnapshot.open(project, response)
+
+    async def _read(self, what: str, project: ProjectId, params: Mapping[str, str], seconds: float) -> bytes:
+        timeout = ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        with _translated():
+            async with self._session.get(
+                self._path(what), params=params, headers=self._headers(project), timeout=timeout
+            ) as response:
+                await _raise_for(response)
+                return await response.read()
+
+    def _path(self, what: str) -> str:
+        return f"{self._url}/api/v1/{what}"
+
+    def _headers(self, project: ProjectId) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._keys[project].reveal()}"}
+
+
+class WriterSnapshot:
+    """A snapshot as it streams in."""
+
+    def __init__(self, head: SnapshotHead, lines: AsyncIterator[Sequence[bytes]], rest: Sequence[bytes]) -> None:
+        self.head = head
+        self._lines = lines
+        self._rest = rest
+
+    @classmethod
+    async def open(cls, project: ProjectId, response: ClientResponse) -> "WriterSnapshot":
+        """Read the head."""
+        lines = _lines(response)
+        first = await anext(lines, None)
+        if first is None:
+            raise UnreadableError("the snapshot is empty")
+        try:
+            head = transfer.decode_head(first[0])
+        except WireError as error:
+            raise UnreadableError(str(error)) from error
+        if head.project_id != project:
+            raise UnreadableError(f"the snapshot is of project {head.project_id!r}")
+        return cls(head, lines, first[1:])
+
+    async def documents(self) -> AsyncIterator[Sequence[Document]]:
+        """Every document, some at a time; UnreadableError where the snapshot ends early or has a fault."""
+        count = 0
+        batch: Sequence[bytes] = self._rest
+        while True:
+            found, end = _decode(batch)
+            count += len(found)
+            yield found
+            if end is not None:
+                if end != count:
+                    raise UnreadableError(f"the snapshot holds {count} documents and says {end}")
+                return
+            following = await anext(self._lines, None)
+            if following is None:
+                raise UnreadableError("the snapshot ends early")
+            batch = following
+
+
+def _decode(lines: Sequence[bytes]) -> tuple[Sequence[Document], int | None]:
+    found: list[Document] = []
+    try:
+        for line in lines:
+            end = transfer.decode_end(line)
+            if end is not None:
+                return found, end
+            found.append(documents.decode(line))
+    except (WireError, DocumentError) as error:
+        raise UnreadableError(f"the snapshot is not readable: {error}") from error
+    return found, None
+
+
+async def _lines(response: ClientResponse) -> AsyncIterator[Sequence[bytes]]:
+    """Whole lines, as many as came at once; never an empty sequence."""
+    rest = b""
+    async for piece in response.content.iter_any():
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > _MOST_LINE:
+            raise UnreadableError("the snapshot has a line that is too long")
+        whole = [line for line in lines if line]
+        if whole:
+            yield whole
+            await asyncio.sleep(0)  # pieces that are there already would hold everybody else up
+    if rest:
+        yield [rest]
+
+
+async def _raise_for(response: ClientResponse) -> None:
+    if response.status == HTTPStatus.OK:
+        return
+    code, detail = _problem(await response.read())
+    kind: type[SourceError] = UnavailableError
+    if code == "ahead":
+        kind = AheadError
+    elif response.status in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
+        kind = ChangesGoneError
+    raise kind(f"the writer answers {response.status} {code}: {detail}")
+
+
+def _problem(body: bytes) -> tuple[str, str]:
+    try:
+        parsed: Any = orjson.loads(body)
+        return str(parsed["code"]), str(parsed.get("detail", ""))
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return "without_code", "(no problem document)"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, OSError, TimeoutError) as error:
+        raise UnavailableError(f"the writer: {type(error).__name__}: {error}") from error

@@ -1,0 +1,77 @@
+"""The sidecar's settings: read once at start, every fault at once."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from common.catalogue import OnStale
+from common.identifiers import IdentifierError, ProjectId, project_id
+from common.logs import LogLevel
+from common.settings import Address, Reader, Secret, TcpAddress
+from sidecar.freshness import StalePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the sidecar is told from outside."""
+
+    projects: Mapping[ProjectId, Secret | None]
+    """Each project's API key; None without a writer."""
+    redis_url: Secret | None
+    writer_url: str | None
+    listen: Address
+    management_listen: Address
+    policy: StalePolicy
+    log_level: LogLevel
+    instance: str
+
+    @classmethod
+    def from_mapping(cls, environment: Mapping[str, str]) -> Self:
+        """Read an environment; SettingsError with every fault."""
+        reader = Reader(environment)
+        names = _projects(reader)
+        redis_url = reader.optional_url("REDIS_URL", "redis", "rediss", "unix")
+        writer_url = reader.optional_url("WRITER_URL", "http", "https")
+        if not reader.optional_text("REDIS_URL") and not reader.optional_text("WRITER_URL"):
+            reader.fault("REDIS_URL", "is not set, and neither is WRITER_URL: the sidecar needs one, better both")
+        api_keys = reader.secrets("SIDECAR_API_KEY") if writer_url or reader.optional_text("SIDECAR_API_KEY") else ()
+        if names and api_keys and len(names) != len(api_keys):
+            reader.fault(
+                "SIDECAR_API_KEY", f"must hold one key for each project: {len(api_keys)} for {len(names)} projects"
+            )
+        settings = cls(
+            projects=dict(zip(names, api_keys or (None,) * len(names), strict=False)),
+            redis_url=None if redis_url is None else Secret(redis_url),
+            writer_url=writer_url,
+            listen=reader.address("SIDECAR_LISTEN", TcpAddress("127.0.0.1", 7070)),
+            management_listen=reader.address("SIDECAR_MANAGEMENT_LISTEN", TcpAddress("127.0.0.1", 7071)),
+            policy=_policy(reader),
+            log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
+            instance=reader.text("SIDECAR_INSTANCE", f"{socket.gethostname()}-{os.getpid()}"),
+        )
+        reader.finish()
+        return settings
+
+
+def _projects(reader: Reader) -> tuple[ProjectId, ...]:
+    names: list[ProjectId] = []
+    for name in reader.names("SIDECAR_PROJECT"):
+        try:
+            names.append(project_id(name))
+        except IdentifierError as error:
+            reader.fault("SIDECAR_PROJECT", str(error))
+    if len(set(names)) != len(names):
+        reader.fault("SIDECAR_PROJECT", "names a project twice")
+    return tuple(names)
+
+
+def _policy(reader: Reader) -> StalePolicy:
+    # Heartbeats come each second: a bound below two would call every copy stale now and then.
+    stale_after = reader.duration("SIDECAR_STALE_AFTER", 5.0, least=2.0)
+    max_stale = reader.optional_duration("SIDECAR_MAX_STALE", least=2.0)
+    on_stale = reader.choice("SIDECAR_ON_STALE", OnStale, OnStale.SERVE)
+    if max_stale is not None and max_stale < stale_after:
+        reader.fault("SIDECAR_MAX_STALE", "must not be shorter than SIDECAR_STALE_AFTER")
+    return StalePolicy(stale_after, max_stale, on_stale)
