@@ -1,0 +1,203 @@
+"""Who calls: an app with its project's key, or an operator with the admin key."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, NoReturn
+
+from aiohttp import web
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common.clock import SECOND, Clock, Instant, from_datetime, to_datetime
+from common.identifiers import ProjectId
+from common.problems import Problem, bad_request
+from common.settings import Secret
+from writer.audit import Actor
+from writer.keys import KEY_MARK, hash_of
+
+_log = logging.getLogger(__name__)
+
+KEY_CACHE_SECONDS: Final = 2.0
+"""How long a key is trusted without asking the database: within this time a revocation takes effect everywhere."""
+
+_MAX_CACHED: Final = 10_000
+_MAX_KEY: Final = 200
+_MINUTE: Final = 60 * SECOND
+_NOTE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """The project that a request may speak for, and which app's key it showed."""
+
+    project_id: int
+    project: ProjectId
+    app: str
+    key_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    key_id: int
+    holder: KeyHolder
+    expires_at: Instant | None
+    revoked: bool
+    read_at: float
+
+
+class Authenticator:
+    """Judges the `Authorization` header. Keys are looked up by their hash and cached for two seconds."""
+
+    def __init__(self, engine: AsyncEngine, admin_keys: tuple[Secret, ...], clock: Clock) -> None:
+        self._engine = engine
+        self._admin_keys = tuple(key.reveal().encode() for key in admin_keys)
+        self._clock = clock
+        self._known: dict[bytes, _Known] = {}
+        self._used: dict[int, Instant] = {}
+
+    async def project(self, request: web.Request, named: str | None = None) -> KeyHolder:
+        """The holder of the request's project key; `named` is the project that the request itself names.
+
+        Problems: 401 `missing_key`, `invalid_key`, `expired_key`, `revoked_key`; 403 `wrong_project`.
+        """
+        token = _bearer(request)
+        if self._is_admin(token):
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "project_key_required", "this route takes a project's key, not the admin key"
+            )
+        return _same(await self._holder(token), named)
+
+    async def admin(self, request: web.Request) -> Actor:
+        """The operator behind the admin key. Problems: 401 as for a project, 403 `admin_key_required`."""
+        token = _bearer(request)
+        if self._is_admin(token):
+            return _actor(token, request)
+        if token.startswith(KEY_MARK):
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
+            )
+        _refuse("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
+
+    async def project_or_admin(self, request: web.Request, project: str | None) -> KeyHolder:
+        """As `project`; with the admin key the request must name the project: 400 `project_required`, 404 unknown."""
+        token = _bearer(request)
+        if not self._is_admin(token):
+            return _same(await self._holder(token), project)
+        if not project:
+            raise bad_request("project_required", "with the admin key, project_id is required")
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_PROJECT, {"public_id": project})).one_or_none()
+        if row is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "unknown_project", f"there is no project {project}")
+        return KeyHolder(row.id, ProjectId(project), "admin", _actor(token, request).name)
+
+    async def note_use(self) -> None:
+        """Write down which keys were used since the last time, to the minute; one statement for all."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    _NOTE_USE, {"ids": sorted(used), "times": [to_datetime(used[key]) for key in sorted(used)]}
+                )
+        except BaseException:
+            self._used = used | self._used
+            raise
+
+    async def run(self) -> None:
+        """Note the use of keys, over and over, until cancelled; what is not yet noted then is noted."""
+        try:
+            while True:
+                await asyncio.sleep(_NOTE_SECONDS)
+                try:
+                    await self.note_use()
+                except (OSError, TimeoutError, Exception) as error:
+                    # Nothing depends on it, and it is kept for the next round.
+                    _log.warning("use of keys was not noted: %s", type(error).__name__)
+        finally:
+            self._known.clear()
+
+    async def _holder(self, token: str) -> KeyHolder:
+        known = await self._look_up(token)
+        if known is None:
+            _refuse("invalid_key", "the key is not known; keys begin with bk_ and are shown once, when created")
+        if known.revoked:
+            _refuse("revoked_key", "the key was revoked; create a new one for this app")
+        now = self._clock.now()
+        if known.expires_at is not None and known.expires_at <= now:
+            _refuse("expired_key", "the key has expired; create a new one for this app")
+        self._used[known.key_id] = Instant(now - now % _MINUTE)
+        return known.holder
+
+    async def _look_up(self, token: str) -> _Known | None:
+        if not token.startswith(KEY_MARK) or len(token) > _MAX_KEY:
+            return None
+        digest = hash_of(token)
+        known = self._known.get(digest)
+        if known is not None and self._clock.monotonic() - known.read_at < KEY_CACHE_SECONDS:
+            return known
+        read_at = self._clock.monotonic()
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_KEY, {"hash": digest})).one_or_none()
+        if row is None:
+            return None
+        if len(self._known) >= _MAX_CACHED:
+            self._known.clear()
+        self._known[digest] = known = _known(row, read_at)
+        return known
+
+    def _is_admin(self, token: str) -> bool:
+        # Every key is compared, so that the time tells nothing about which one was nearly right.
+        shown = token.encode()
+        return any([hmac.compare_digest(shown, key) for key in self._admin_keys])  # noqa: C419
+
+
+def _known(row: Any, read_at: float) -> _Known:
+    expires_at = None if row.expires_at is None else from_datetime(row.expires_at)
+    holder = KeyHolder(row.project_id, ProjectId(row.public_id), row.app, row.prefix)
+    return _Known(row.id, holder, expires_at, row.revoked_at is not None, read_at)
+
+
+def _bearer(request: web.Request) -> str:
+    header = request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
+    if not header:
+        _refuse("missing_key", "send the key as Authorization: Bearer KEY")
+    if scheme.lower() != "bearer" or not token.strip():
+        _refuse("missing_key", "the Authorization header must be: Bearer KEY")
+    return token.strip()
+
+
+def _refuse(code: str, detail: str) -> NoReturn:
+    error = "" if code == "missing_key" else ', error="invalid_token"'
+    raise Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": f'Bearer realm="billing"{error}'})
+
+
+def _same(holder: KeyHolder, named: str | None) -> KeyHolder:
+    if named and named != holder.project:
+        raise Problem(HTTPStatus.FORBIDDEN, "wrong_project", "the key belongs to another project than the one named")
+    return holder
+
+
+def _actor(token: str, request: web.Request) -> Actor:
+    # Which of several admin keys it was, without any part of the key itself.
+    return Actor(f"admin-key:{hashlib.sha256(token.encode()).hexdigest()[:8]}", request.remote)
+
+
+_KEY: Final = text("""
+SELECT k.id, k.prefix, k.expires_at, k.revoked_at, a.name AS app, a.project_id, p.public_id
+FROM api_keys k JOIN apps a ON a.id = k.app_id JOIN projects p ON p.id = a.project_id WHERE k.hash = :hash
+""")
+
+_PROJECT: Final = text("SELECT id FROM projects WHERE public_id = :public_id")
+
+_NOTE_USE: Final = text("""
+UPDATE api_keys k SET last_used_at = w.at
+FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS w(id, at)
+WHERE k.id = w.id AND (k.last_used_at IS NULL OR k.last_used_at < w.at)
+""")

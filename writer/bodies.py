@@ -1,0 +1,88 @@
+"""Request bodies: JSON into typed structs, and a clear problem where it does not fit."""
+
+import re
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from common.problems import Problem, bad_request
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""What any ordinary request needs, many times over."""
+
+# Postgres keeps no NUL in a text; JSON can only write it as this escape.
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+_FIELD: Final = re.compile(r"(missing required|unknown) field `([^`]*)`")
+
+
+async def read_body(request: web.Request, type_: type[T], *, limit: int = MAX_BODY_BYTES) -> T:
+    """The body as `type_`, a msgspec struct.
+
+    Problems: 415 `unsupported_media_type`, 413 `body_too_large`, 400 `invalid_body` with the field's path.
+    """
+    return decode(await read_json_bytes(request, limit=limit), type_)
+
+
+async def read_json_bytes(request: web.Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The raw body of a JSON request, at most `limit` bytes."""
+    if request.content_type != "application/json" and not request.content_type.endswith("+json"):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            f"the body must be JSON, sent with Content-Type: application/json; it came as {request.content_type}",
+        )
+    return await _read(request, limit)
+
+
+def decode(data: bytes, type_: type[T]) -> T:
+    """`data` as `type_`; Problem 400 `invalid_body` where it does not fit."""
+    if _NUL.search(data):
+        raise bad_request("invalid_body", "a text in the body holds the character U+0000, which cannot be kept")
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.ValidationError as error:
+        raise bad_request("invalid_body", _explain(str(error), type_)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise bad_request("invalid_body", f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise bad_request("invalid_body", "the body is nested too deeply") from error
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    data = bytearray()
+    async for chunk in request.content.iter_any():
+        data += chunk
+        if len(data) > limit:
+            raise _too_large(limit)
+    return bytes(data)
+
+
+def _too_large(limit: int) -> Problem:
+    detail = f"the body may have {limit} bytes"
+    # What is left unread is not worth reading: the connection ends with the answer.
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", detail, headers={"Connection": "close"})
+
+
+def _explain(message: str, type_: Any) -> str:
+    """`quantity: expected int, got str`: the field first, and what is allowed where a name is not."""
+    at = _AT.search(message)
+    path = at[1] if at else ""
+    fact = _AT.sub("", message).replace("`", "")
+    field = _FIELD.search(message)
+    if field:
+        verb = "is missing" if field[1] == "missing required" else "is not known"
+        fact = ".".join(filter(None, (path, field[2]))) + f" {verb}"
+        return fact if path else f"{fact}; the body takes {_names(type_)}"
+    return f"{path}: {fact[0].lower()}{fact[1:]}" if path else f"{fact[0].lower()}{fact[1:]}"
+
+
+def _names(type_: Any) -> str:
+    fields = msgspec.structs.fields(type_)
+    return ", ".join(f"{field.encode_name}{' (required)' if field.required else ''}" for field in fields)

@@ -1,0 +1,60 @@
+"""What an operator's or an app's wish can be refused for; said without HTTP, and once turned into it."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from common.problems import Problem
+
+R = TypeVar("R", bound=web.StreamResponse)
+
+
+class RefusedError(Exception):
+    """Not done: `code` is stable, `detail` says why and how to mend it, `faults` lists single points."""
+
+    def __init__(self, code: str, detail: str, *, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.faults = faults
+
+
+class InvalidError(RefusedError):
+    """What was asked for makes no sense."""
+
+
+class UnknownError(RefusedError):
+    """What was named is not there."""
+
+
+class ConflictError(RefusedError):
+    """What is there already is in the way."""
+
+
+_STATUS: Final[dict[type[RefusedError], HTTPStatus]] = {
+    InvalidError: HTTPStatus.BAD_REQUEST,
+    UnknownError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+}
+
+
+def as_problem(error: RefusedError) -> Problem:
+    """The refusal as a problem document."""
+    more: dict[str, Any] = {"faults": list(error.faults)} if error.faults else {}
+    return Problem(_STATUS.get(type(error), HTTPStatus.BAD_REQUEST), error.code, error.detail, **more)
+
+
+def answered(handler: Callable[[web.Request], Awaitable[R]]) -> Callable[[web.Request], Awaitable[R]]:
+    """A handler whose refusals are answered as problems."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> R:
+        try:
+            return await handler(request)
+        except RefusedError as error:
+            raise as_problem(error) from error
+
+    return answer
