@@ -27,7 +27,7 @@ async def until_ready(process: ChildProcess, probe: Callable[[], Awaitable[str |
         StartError: it ended, or was not ready in time; it is stopped then.
     """
     asked = _Asked()
-    asking = asyncio.create_task(_ask_until_ready(probe, asked))
+    asking = asyncio.create_task(_ask_until_ready(process, probe, asked))
     ending = asyncio.create_task(process.wait())
     try:
         # Both are watched: a stranger on the port may let the probe hang while ours has long ended.
@@ -50,8 +50,8 @@ class _Asked:
     reason: str | None = "not asked yet"
 
 
-async def _ask_until_ready(probe: Callable[[], Awaitable[str | None]], asked: _Asked) -> None:
-    while (reason := await probe()) is not None:
+async def _ask_until_ready(process: ChildProcess, probe: Callable[[], Awaitable[str | None]], asked: _Asked) -> None:
+    while process.running and (reason := await probe()) is not None:
         asked.reason = reason
         await asyncio.sleep(POLL_S)
 
