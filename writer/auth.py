@@ -6,7 +6,7 @@ import hmac
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from aiohttp import web
 from sqlalchemy import text
@@ -80,7 +80,7 @@ class Authenticator:
             raise Problem(
                 HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
             )
-        _refuse("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
+        raise _refusal("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
 
     async def project_or_admin(self, request: web.Request, project: str | None) -> KeyHolder:
         """As `project`; with the admin key the request must name the project: 400 `project_required`, 404 unknown."""
@@ -110,32 +110,29 @@ class Authenticator:
             raise
 
     async def run(self) -> None:
-        """Note the use of keys, over and over, until cancelled; what is not yet noted then is noted."""
-        try:
-            while True:
-                await asyncio.sleep(_NOTE_SECONDS)
-                try:
-                    await self.note_use()
-                except (OSError, TimeoutError, Exception) as error:
-                    # Nothing depends on it, and it is kept for the next round.
-                    _log.warning("use of keys was not noted: %s", type(error).__name__)
-        finally:
-            self._known.clear()
+        """Note the use of keys, over and over, until cancelled."""
+        while True:
+            await asyncio.sleep(_NOTE_SECONDS)
+            try:
+                await self.note_use()
+            except Exception as error:
+                # Nothing depends on it, and it is kept for the next round.
+                _log.warning("use of keys was not noted: %s", type(error).__name__)
 
     async def _holder(self, token: str) -> KeyHolder:
         known = await self._look_up(token)
         if known is None:
-            _refuse("invalid_key", "the key is not known; keys begin with bk_ and are shown once, when created")
+            raise _refusal("invalid_key", "the key is not known; keys begin with bk_ and are shown once, when created")
         if known.revoked:
-            _refuse("revoked_key", "the key was revoked; create a new one for this app")
+            raise _refusal("revoked_key", "the key was revoked; create a new one for this app")
         now = self._clock.now()
         if known.expires_at is not None and known.expires_at <= now:
-            _refuse("expired_key", "the key has expired; create a new one for this app")
+            raise _refusal("expired_key", "the key has expired; create a new one for this app")
         self._used[known.key_id] = Instant(now - now % _MINUTE)
         return known.holder
 
     async def _look_up(self, token: str) -> _Known | None:
-        if not token.startswith(KEY_MARK) or len(token) > _MAX_KEY:
+        if not token.startswith(KEY_MARK) or len(token) > _MAX_KEY or not token.isascii():
             return None
         digest = hash_of(token)
         known = self._known.get(digest)
@@ -153,7 +150,7 @@ class Authenticator:
 
     def _is_admin(self, token: str) -> bool:
         # Every key is compared, so that the time tells nothing about which one was nearly right.
-        shown = token.encode()
+        shown = token.encode("utf-8", "surrogateescape")
         return any([hmac.compare_digest(shown, key) for key in self._admin_keys])  # noqa: C419
 
 
@@ -167,15 +164,17 @@ def _bearer(request: web.Request) -> str:
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
     if not header:
-        _refuse("missing_key", "send the key as Authorization: Bearer KEY")
+        raise _refusal("missing_key", "send the key as Authorization: Bearer KEY")
     if scheme.lower() != "bearer" or not token.strip():
-        _refuse("missing_key", "the Authorization header must be: Bearer KEY")
+        raise _refusal("missing_key", "the Authorization header must be: Bearer KEY")
     return token.strip()
 
 
-def _refuse(code: str, detail: str) -> NoReturn:
+def _refusal(code: str, detail: str) -> Problem:
     error = "" if code == "missing_key" else ', error="invalid_token"'
-    raise Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": f'Bearer realm="billing"{error}'})
+    return Problem(
+        HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": f'Bearer realm="billing"{error}'}
+    )
 
 
 def _same(holder: KeyHolder, named: str | None) -> KeyHolder:

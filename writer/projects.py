@@ -1,7 +1,6 @@
 """Projects: each a world of users, features and revisions of its own."""
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, format_time, from_datetime
+from common.clock import SECOND, Instant, format_time, from_datetime
 from common.identifiers import IdentifierError, ProjectId, project_id
 from common.position import Position
 from writer import audit, outbox
@@ -50,7 +49,7 @@ async def create(
     parameters = {
         "public_id": public_id,
         "name": name,
-        "epoch": int(time.time()),
+        "epoch": now // SECOND,
         "return_hosts": list(return_hosts),
     }
     inserted = (await connection.execute(_INSERT, parameters)).one_or_none()
