@@ -64,6 +64,8 @@ class Project:
         outcome = self.replica.install(candidate)
         if outcome is Installed.INSTALLED:
             self.source = source
+            self.head = candidate.position if self.head is None else max(self.head, candidate.position)
+            self._ahead_since = None  # should it be so still, the next heartbeat will show it
             self.freshness.loaded(now)
             if current_at is not None:
                 self.freshness.confirmed(current_at)
