@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
 
-import asyncpg
 import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
-from sqlalchemy.exc import SQLAlchemyError
 
 from common.clock import SECOND, Clock
 from common.http import json_response
@@ -23,6 +21,7 @@ from writer.domain.stripe.event import Event, Ignored, parse_event
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import KIND_OF_TYPE
 from writer.inbox import Inbox, Origin, Stored
+from writer.supervision import DATABASE_FAULTS
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ class Webhook:
         ignored = event.ignored(livemode=self._livemode)
         try:
             stored = await self._inbox.store(event, body, Origin.WEBHOOK, ignored)
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_FAULTS as error:
             _log.warning("webhook not stored type=%s event=%s error=%s", event.type, event.id, type(error).__name__)
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,39 +1,12 @@
 """What applying needs of Stripe's API."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from common.clock import Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An object as Stripe holds it. `as_of`: Stripe's time when the fetch began, in whole seconds.
-
-    `object` is None where Stripe knows no such id. A deleted customer or product is a stub that says `deleted`.
-    """
-
-    object: dict[str, Any] | None
-    as_of: Instant
-
-
-class StripeUnavailableError(Exception):
-    """Stripe cannot be reached, is overloaded or limits us: the same request may work later.
-
-    `retry_after`: seconds that Stripe asks to wait; None: it said nothing.
-    """
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class StripeRefusedError(Exception):
-    """Stripe refuses the request as it is (400, 401, 402, 403): repeating it changes nothing."""
+from writer.stripe_gateway import Fetched
 
 
 class Gateway(Protocol):
-    """Fetches. Each raises only the two errors above; none is called inside a transaction."""
+    """Fetches. Each raises only the errors of `writer.gateway.errors`; none is called inside a transaction."""
 
     async def retrieve_subscription(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
         """A subscription with all of its items."""

@@ -75,6 +75,9 @@ class Subscription(Base):
     claimed_user_id: Mapped[str | None] = mapped_column(
         comment="Set by an operator; counts where metadata names nobody"
     )
+    session_user_id: Mapped[str | None] = mapped_column(
+        comment="Named by the checkout session that made it; counts after claimed_user_id"
+    )
     project_id: Mapped[int | None] = mapped_column(
         ForeignKey("projects.id"), comment="From metadata; null: by each item's price"
     )

@@ -21,7 +21,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """How current our copy of one object is: `created` of the newest event applied, `Date` of the newest fetch."""
+    """How current our copy of one object is: `created` of the newest event applied, `Date` of the newest fetch.
+
+    Both are whole seconds; the microseconds of `fetched_at` only count further fetches in its second.
+    """
 
     event_created: Instant | None = None
     fetched_at: Instant | None = None
@@ -30,30 +33,34 @@ class Watermark:
         """What the payload of an event of `created` is."""
         if self.event_created is not None and created < self.event_created:
             return Verdict.OLDER
-        if self.fetched_at is not None and created < self.fetched_at - SKEW:
+        fetched = None if self.fetched_at is None else _second(self.fetched_at)
+        if fetched is not None and created < fetched - SKEW:
             return Verdict.OLDER
-        if created == self.event_created or (self.fetched_at is not None and created <= self.fetched_at + SKEW):
+        if created == self.event_created or (fetched is not None and created <= fetched + SKEW):
             return Verdict.UNCLEAR
         return Verdict.NEWER
 
     def fetch(self, as_of: Instant) -> Verdict:
         """What an object is that somebody fetched as of `as_of`."""
-        moments = [held for held in (self.event_created, self.fetched_at) if held is not None]
+        moments = [_second(held) for held in (self.event_created, self.fetched_at) if held is not None]
         if not moments or as_of > max(moments) + SKEW:
             return Verdict.NEWER
         return Verdict.OLDER if as_of < max(moments) - SKEW else Verdict.UNCLEAR
 
     def after_event(self, created: Instant) -> "Watermark":
         """Once an event's payload was applied."""
-        return Watermark(_later(self.event_created, created), self.fetched_at)
+        held = self.event_created
+        return Watermark(created if held is None else max(held, created), self.fetched_at)
 
     def after_fetch(self, as_of: Instant) -> "Watermark":
-        """Once a fetched object was applied."""
-        return Watermark(self.event_created, _later(self.fetched_at, as_of))
+        """Once a fetched object was applied. It always differs, so that whoever fetched meanwhile notices."""
+        if self.fetched_at is not None and as_of <= self.fetched_at:
+            return Watermark(self.event_created, Instant(self.fetched_at + 1))
+        return Watermark(self.event_created, as_of)
 
 
 NOTHING_HELD: Final = Watermark()
 
 
-def _later(held: Instant | None, moment: Instant) -> Instant:
-    return moment if held is None else max(held, moment)
+def _second(instant: Instant) -> Instant:
+    return Instant(instant - instant % SECOND)

@@ -1,0 +1,187 @@
+"""A checkout session is written: what was bought once, and whose customer and subscription it made."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import from_datetime, to_datetime
+from writer.apply import owners
+from writer.apply.change import Written
+from writer.domain.stripe.ownership import Claims, Ownership, resolve
+from writer.domain.stripe.session import Session, SessionLine
+from writer.outbox import Cause
+from writer.recompute import Recompute, UserKey
+
+
+def links(session: Session) -> frozenset[str]:
+    """What the session is linked by. Its refunds and disputes meet it under its payment intent's lock."""
+    linked = (session.payment_intent, session.subscription_id, session.customer_id)
+    return frozenset(name for name in linked if name is not None)
+
+
+async def write(connection: AsyncConnection, session: Session, recompute: Recompute, cause: Cause) -> Written:
+    """Write the state and compute everybody whose it was or is. The caller holds the objects' locks."""
+    if session.ended:
+        await connection.execute(_END_REQUEST, {"id": session.id})
+    if session.status != "complete":
+        return Written()
+    held = (await connection.execute(_HELD, {"id": session.id})).one()
+    owned = await _owned(connection, session, held)
+    keys = {line.id: UserKey(*key) for line in session.one_time_lines if (key := owned.owner_of(line.price_id))}
+    buyer = _buyer(session, owned)
+    refs = await owners.lock(connection, held.user_refs, [*keys.values(), *([] if buyer is None else [buyer])])
+    if session.one_time_lines:
+        await connection.execute(_UPSERT, _row(session, owned))
+        await _write_lines(connection, session, {line_id: refs[key] for line_id, key in keys.items()})
+    if buyer is not None and session.customer_id is not None:
+        parameters = {"id": session.customer_id, "user_ref": refs[buyer], "livemode": session.livemode}
+        await connection.execute(_LINK_CUSTOMER, parameters)
+    if session.subscription_id is not None and _named_user(session) is not None:
+        await connection.execute(_NAME_SUBSCRIBER, {"id": session.subscription_id, "user_id": _named_user(session)})
+    revisions = await recompute.users(connection, set(refs.values()), cause)
+    return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
+
+
+async def load(connection: AsyncConnection, session_id: str) -> Session:
+    """The purchase as last written, to be assigned again. The caller holds its lock.
+
+    Whom the session named is not kept apart from who it was resolved to, so that one stays its user's.
+    """
+    row = (await connection.execute(_LOAD, {"id": session_id})).one()
+    lines = await connection.execute(_LOAD_LINES, {"id": session_id})
+    return Session(
+        id=row.id,
+        mode=row.mode,
+        status="complete",
+        payment_status=row.payment_status,
+        customer_id=row.customer_id,
+        client_reference_id=row.user_id,
+        subscription_id=None,
+        payment_intent=row.payment_intent,
+        invoice_id=row.invoice_id,
+        amount_total=row.amount_total,
+        currency=row.currency,
+        created=from_datetime(row.completed_at),
+        paid_from=None,
+        livemode=row.livemode,
+        metadata=row.metadata,
+        lines=tuple(map(_line, lines)),
+    )
+
+
+def paid_by(session: Session, payment_intent: str | None) -> Session:
+    """The session with the payment intent of its invoice, which is what paid for it in subscription mode."""
+    return session if session.payment_intent else replace(session, payment_intent=payment_intent)
+
+
+async def _owned(connection: AsyncConnection, session: Session, held: Row[Any]) -> Ownership:
+    claims = Claims(
+        metadata=session.metadata,
+        claimed_user_id=held.claimed_user_id,
+        client_reference_id=session.client_reference_id,
+        customer_user_id=await owners.customer_user(connection, session.customer_id),
+    )
+    price_ids = {line.price_id for line in session.lines or ()}
+    return resolve(claims, await owners.known(connection, claims.metadata.get("project_id"), price_ids), price_ids)
+
+
+def _named_user(session: Session) -> str | None:
+    return session.metadata.get("user_id") or session.client_reference_id
+
+
+def _buyer(session: Session, owned: Ownership) -> UserKey | None:
+    """Whose customer paid: the user, where the session is of one project only."""
+    buyers = {owner for line in session.lines or () if (owner := owned.owner_of(line.price_id))}
+    return UserKey(*buyers.pop()) if len(buyers) == 1 else None
+
+
+async def _write_lines(connection: AsyncConnection, session: Session, refs: dict[str, int]) -> None:
+    rows = [
+        {
+            "id": line.id,
+            "purchase_id": session.id,
+            "user_ref": refs.get(line.id),
+            "price_id": line.price_id,
+            "product_id": line.product_id,
+            "quantity": line.quantity,
+            "amount_total": line.amount_total,
+        }
+        for line in session.one_time_lines
+    ]
+    await connection.execute(_DELETE_LINES, {"purchase_id": session.id, "ids": [row["id"] for row in rows]})
+    await connection.execute(_UPSERT_LINE, rows)
+
+
+def _row(session: Session, owned: Ownership) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "customer_id": session.customer_id,
+        "user_id": None if owned.unassigned else owned.user_id,
+        "project_id": owned.project_id,
+        "unassigned_reason": None if owned.unassigned is None else owned.unassigned.value,
+        "mode": session.mode,
+        "payment_status": session.payment_status,
+        "payment_intent": session.payment_intent,
+        "invoice_id": session.invoice_id,
+        "amount_total": session.amount_total,
+        "currency": session.currency,
+        "completed_at": to_datetime(session.paid_from or session.created),
+        "livemode": session.livemode,
+        "metadata": orjson.dumps(session.metadata).decode(),
+    }
+
+
+def _line(row: Row[Any]) -> SessionLine:
+    return SessionLine(row.id, row.price_id, row.product_id, row.quantity, row.amount_total, recurring=False)
+
+
+_HELD: Final = text("""
+SELECT p.claimed_user_id,
+    ARRAY(SELECT user_ref FROM purchase_lines WHERE purchase_id = w.id AND user_ref IS NOT NULL
+          UNION SELECT user_ref FROM checkout_requests WHERE session_id = w.id) AS user_refs
+FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN purchases p ON p.id = w.id
+""")
+
+_END_REQUEST: Final = text("""
+UPDATE checkout_requests SET completed_at = now() WHERE session_id = :id AND completed_at IS NULL
+""")
+
+_LOAD: Final = text("SELECT * FROM purchases WHERE id = :id")
+
+_LOAD_LINES: Final = text("SELECT * FROM purchase_lines WHERE purchase_id = :id ORDER BY id")
+
+_UPSERT: Final = text("""
+INSERT INTO purchases (id, customer_id, user_id, project_id, unassigned_reason, mode, payment_status, payment_intent,
+    invoice_id, amount_total, currency, completed_at, livemode, metadata)
+VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :mode, :payment_status, :payment_intent,
+    :invoice_id, :amount_total, :currency, :completed_at, :livemode, CAST(:metadata AS jsonb))
+ON CONFLICT (id) DO UPDATE SET
+    customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id, project_id = EXCLUDED.project_id,
+    unassigned_reason = EXCLUDED.unassigned_reason, payment_status = EXCLUDED.payment_status,
+    payment_intent = coalesce(EXCLUDED.payment_intent, purchases.payment_intent), invoice_id = EXCLUDED.invoice_id,
+    amount_total = EXCLUDED.amount_total, completed_at = EXCLUDED.completed_at, metadata = EXCLUDED.metadata,
+    updated_at = now()
+""")
+
+_DELETE_LINES: Final = text("DELETE FROM purchase_lines WHERE purchase_id = :purchase_id AND id <> ALL(:ids)")
+
+_UPSERT_LINE: Final = text("""
+INSERT INTO purchase_lines (id, purchase_id, user_ref, price_id, product_id, quantity, amount_total)
+VALUES (:id, :purchase_id, :user_ref, :price_id, :product_id, :quantity, :amount_total)
+ON CONFLICT (id) DO UPDATE SET
+    user_ref = EXCLUDED.user_ref, price_id = EXCLUDED.price_id, product_id = EXCLUDED.product_id,
+    quantity = EXCLUDED.quantity, amount_total = EXCLUDED.amount_total
+""")
+
+# A customer stays whose it is: only one of whom nothing was known is linked by what it bought.
+_LINK_CUSTOMER: Final = text("""
+INSERT INTO stripe_customers (id, user_ref, livemode) VALUES (:id, :user_ref, :livemode)
+ON CONFLICT (id) DO UPDATE SET user_ref = EXCLUDED.user_ref WHERE stripe_customers.user_ref IS NULL
+""")
+
+_NAME_SUBSCRIBER: Final = text("""
+UPDATE subscriptions SET session_user_id = :user_id WHERE id = :id AND session_user_id IS DISTINCT FROM :user_id
+""")

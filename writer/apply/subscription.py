@@ -1,0 +1,173 @@
+"""A subscription is written: its state, its items, and whose each item is."""
+
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import Instant, from_datetime, to_datetime
+from writer.apply import owners
+from writer.apply.change import Change, Written
+from writer.domain.sources import SubscriptionStatus
+from writer.domain.stripe.ownership import Claims, Ownership, resolve
+from writer.domain.stripe.subscription import Subscription, SubscriptionItem
+from writer.outbox import Cause
+from writer.recompute import Recompute, UserKey
+
+
+def change(subscription: Subscription, recompute: Recompute, cause: Cause) -> Change:
+    """The state as a change, under the locks of the subscription and its customer."""
+
+    async def write_it(connection: AsyncConnection) -> Written:
+        return await write(connection, subscription, recompute, cause)
+
+    return Change(frozenset({subscription.customer_id}), write_it)
+
+
+async def write(connection: AsyncConnection, subscription: Subscription, recompute: Recompute, cause: Cause) -> Written:
+    """Write the state and compute everybody whose it was or is. The caller holds the objects' locks."""
+    held = (await connection.execute(_HELD, {"id": subscription.id})).one()
+    owned = await _owned(connection, subscription, held)
+    keys = {item.id: UserKey(*owner) for item in subscription.items if (owner := owned.owner_of(item.price_id))}
+    refs = await owners.lock(connection, held.user_refs, keys.values())
+    await connection.execute(_UPSERT, _row(subscription, owned))
+    await _write_items(connection, subscription, {item_id: refs[key] for item_id, key in keys.items()})
+    revisions = await recompute.users(connection, set(refs.values()), cause)
+    return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
+
+
+async def load(connection: AsyncConnection, subscription_id: str) -> Subscription:
+    """The subscription as last written, to be assigned again. The caller holds its lock."""
+    row = (await connection.execute(_LOAD, {"id": subscription_id})).one()
+    items = await connection.execute(_LOAD_ITEMS, {"id": subscription_id})
+    return Subscription(
+        id=row.id,
+        customer_id=row.customer_id,
+        status=SubscriptionStatus(row.status),
+        started_at=from_datetime(row.started_at),
+        trial_end=_instant(row.trial_end),
+        cancel_at=_instant(row.cancel_at),
+        cancel_at_period_end=row.cancel_at_period_end,
+        canceled_at=_instant(row.canceled_at),
+        ended_at=_instant(row.ended_at),
+        collection_method=row.collection_method,
+        pause_collection=row.pause_collection,
+        livemode=row.livemode,
+        metadata=row.metadata,
+        items=tuple(map(_item, items)),
+    )
+
+
+async def _owned(connection: AsyncConnection, subscription: Subscription, held: Row[Any]) -> Ownership:
+    claims = Claims(
+        metadata=subscription.metadata,
+        claimed_user_id=held.claimed_user_id,
+        client_reference_id=held.session_user_id,
+        customer_user_id=await owners.customer_user(connection, subscription.customer_id),
+    )
+    price_ids = {item.price_id for item in subscription.items}
+    return resolve(claims, await owners.known(connection, claims.metadata.get("project_id"), price_ids), price_ids)
+
+
+async def _write_items(connection: AsyncConnection, subscription: Subscription, refs: dict[str, int]) -> None:
+    ids = [item.id for item in subscription.items]
+    await connection.execute(_DELETE_ITEMS, {"subscription_id": subscription.id, "ids": ids})
+    if subscription.items:
+        rows = [_item_row(subscription.id, item, refs.get(item.id)) for item in subscription.items]
+        await connection.execute(_UPSERT_ITEM, rows)
+
+
+def _row(subscription: Subscription, owned: Ownership) -> dict[str, object]:
+    paused = subscription.pause_collection
+    return {
+        "id": subscription.id,
+        "customer_id": subscription.customer_id,
+        "user_id": None if owned.unassigned else owned.user_id,
+        "project_id": owned.project_id,
+        "unassigned_reason": None if owned.unassigned is None else owned.unassigned.value,
+        "status": subscription.status.value,
+        "started_at": to_datetime(subscription.started_at),
+        "trial_end": _datetime(subscription.trial_end),
+        "cancel_at": _datetime(subscription.cancel_at),
+        "cancel_at_period_end": subscription.cancel_at_period_end,
+        "canceled_at": _datetime(subscription.canceled_at),
+        "ended_at": _datetime(subscription.ended_at),
+        "collection_method": subscription.collection_method,
+        "pause_collection": None if paused is None else orjson.dumps(paused).decode(),
+        "livemode": subscription.livemode,
+        "metadata": orjson.dumps(subscription.metadata).decode(),
+    }
+
+
+def _item_row(subscription_id: str, item: SubscriptionItem, user_ref: int | None) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "subscription_id": subscription_id,
+        "user_ref": user_ref,
+        "price_id": item.price_id,
+        "product_id": item.product_id,
+        "quantity": item.quantity,
+        "period_start": to_datetime(item.period_start),
+        "period_end": to_datetime(item.period_end),
+    }
+
+
+def _item(row: Row[Any]) -> SubscriptionItem:
+    return SubscriptionItem(
+        row.id,
+        row.price_id,
+        row.product_id,
+        row.quantity,
+        from_datetime(row.period_start),
+        from_datetime(row.period_end),
+    )
+
+
+def _datetime(instant: Instant | None) -> Any:
+    return None if instant is None else to_datetime(instant)
+
+
+def _instant(moment: Any) -> Instant | None:
+    return None if moment is None else from_datetime(moment)
+
+
+_HELD: Final = text("""
+SELECT s.claimed_user_id, s.session_user_id,
+    ARRAY(SELECT DISTINCT user_ref FROM subscription_items
+          WHERE subscription_id = w.id AND user_ref IS NOT NULL) AS user_refs
+FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN subscriptions s ON s.id = w.id
+""")
+
+_LOAD: Final = text("SELECT * FROM subscriptions WHERE id = :id")
+
+_LOAD_ITEMS: Final = text("SELECT * FROM subscription_items WHERE subscription_id = :id ORDER BY id")
+
+_UPSERT: Final = text("""
+INSERT INTO subscriptions (id, customer_id, user_id, project_id, unassigned_reason, status, started_at, trial_end,
+    cancel_at, cancel_at_period_end, canceled_at, ended_at, collection_method, pause_collection, livemode, metadata)
+VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :status, :started_at, :trial_end,
+    :cancel_at, :cancel_at_period_end, :canceled_at, :ended_at, :collection_method,
+    CAST(:pause_collection AS jsonb), :livemode, CAST(:metadata AS jsonb))
+ON CONFLICT (id) DO UPDATE SET
+    customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id, project_id = EXCLUDED.project_id,
+    unassigned_reason = EXCLUDED.unassigned_reason, status = EXCLUDED.status, started_at = EXCLUDED.started_at,
+    trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
+    cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
+    ended_at = EXCLUDED.ended_at, collection_method = EXCLUDED.collection_method,
+    pause_collection = EXCLUDED.pause_collection, livemode = EXCLUDED.livemode, metadata = EXCLUDED.metadata,
+    updated_at = now()
+""")
+
+_DELETE_ITEMS: Final = text("""
+DELETE FROM subscription_items WHERE subscription_id = :subscription_id AND id <> ALL(:ids)
+""")
+
+_UPSERT_ITEM: Final = text("""
+INSERT INTO subscription_items (id, subscription_id, user_ref, price_id, product_id, quantity, period_start, period_end)
+VALUES (:id, :subscription_id, :user_ref, :price_id, :product_id, :quantity, :period_start, :period_end)
+ON CONFLICT (id) DO UPDATE SET
+    subscription_id = EXCLUDED.subscription_id, user_ref = EXCLUDED.user_ref, price_id = EXCLUDED.price_id,
+    product_id = EXCLUDED.product_id, quantity = EXCLUDED.quantity, period_start = EXCLUDED.period_start,
+    period_end = EXCLUDED.period_end
+""")

@@ -1,0 +1,150 @@
+"""Pending events in Postgres: claimed by one writer for a while, settled, put off or parked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from common.clock import Instant, from_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest pending event of an object."""
+
+    id: str
+    type: str
+    payload: bytes
+    attempts: int
+    received_at: Instant
+    created: datetime
+    read_at: datetime
+    """By the database's clock: what had been received by then is part of any fetch that begins afterwards."""
+    tied: bool
+    """Another pending event was created in the same second."""
+
+
+class PendingEvents:
+    """One writer's view of the events that wait. `claim` seconds: how long others leave them to it."""
+
+    def __init__(self, engine: AsyncEngine, instance: str, claim: float) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._instance = instance
+        self._claim = claim
+
+    async def claim(self, most: int) -> list[str]:
+        """Claim up to `most` events that are due and nobody's; their objects, those that waited longest first."""
+        parameters = {"most": most, "instance": self._instance, "claim": self._claim}
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(_CLAIM, parameters)
+            return list(dict.fromkeys(rows.scalars()))
+
+    async def newest(self, object_id: str) -> Newest | None:
+        """The newest pending event of the object; None: nothing waits."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(_NEWEST, {"object_id": object_id})).all()
+        if not rows:
+            return None
+        row = rows[0]
+        return Newest(
+            id=row.id,
+            type=row.type,
+            payload=row.payload,
+            attempts=row.attempts,
+            received_at=from_datetime(row.received_at),
+            created=row.created,
+            read_at=row.read_at,
+            tied=len(rows) > 1 and rows[1].created == row.created,
+        )
+
+    async def put_off(self, object_id: str, seen: Newest, pause: float, reason: str) -> None:
+        """Try the object's events again after `pause` seconds; anybody may."""
+        await self._execute(
+            _PUT_OFF, {"object_id": object_id, "pause": pause, "reason": reason, "read_at": seen.read_at}
+        )
+
+    async def park(self, event_id: str, reason: str) -> None:
+        """Give an event up until somebody replays it."""
+        await self._execute(_PARK, {"id": event_id, "reason": reason})
+
+    async def park_all(self, object_id: str, seen: Newest, reason: str) -> None:
+        """Give up everything of the object that was received when `seen` was read."""
+        await self._execute(_PARK_ALL, {"object_id": object_id, "reason": reason, "read_at": seen.read_at})
+
+    async def release(self) -> None:
+        """Leave to others what this writer claimed and did not finish."""
+        await self._execute(_RELEASE, {"instance": self._instance})
+
+    async def _execute(self, statement: object, parameters: dict[str, object]) -> None:
+        async with self._engine.connect() as connection:
+            await connection.execute(statement, parameters)  # type: ignore[call-overload]
+
+
+async def settle(
+    connection: AsyncConnection, object_id: str, seen: Newest, status: str, reason: str | None, *, fetched: bool
+) -> None:
+    """Give the newest event its status; what is thereby no longer news is superseded.
+
+    By a payload, that is what was created before it. By a fetch, all that had been received before the fetch.
+    """
+    covered = _COVERED_BY_FETCH if fetched else _COVERED_BY_PAYLOAD
+    moment = seen.read_at if fetched else seen.created
+    await connection.execute(covered, {"object_id": object_id, "id": seen.id, "moment": moment})
+    await connection.execute(_SETTLE, {"id": seen.id, "status": status, "reason": reason})
+
+
+_CLAIM: Final = text("""
+UPDATE webhook_events SET claimed_by = :instance,
+    claimed_until = now() + make_interval(secs => CAST(:claim AS double precision))
+WHERE id IN (
+    SELECT id FROM webhook_events
+    WHERE status = 'pending' AND next_attempt_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
+    ORDER BY next_attempt_at LIMIT :most FOR UPDATE SKIP LOCKED)
+RETURNING object_id
+""")
+
+_NEWEST: Final = text("""
+SELECT id, type, payload, attempts, received_at, created, now() AS read_at FROM webhook_events
+WHERE object_id = :object_id AND status = 'pending'
+ORDER BY created DESC, received_at DESC, id LIMIT 2
+""")
+
+_PUT_OFF: Final = text("""
+UPDATE webhook_events SET attempts = attempts + 1, last_error = :reason, claimed_by = NULL, claimed_until = NULL,
+    next_attempt_at = now() + make_interval(secs => CAST(:pause AS double precision))
+WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
+""")
+
+_PARK: Final = text("""
+UPDATE webhook_events SET status = 'parked', attempts = attempts + 1, last_error = :reason, processed_at = now(),
+    claimed_by = NULL, claimed_until = NULL
+WHERE id = :id AND status = 'pending'
+""")
+
+_PARK_ALL: Final = text("""
+UPDATE webhook_events SET status = 'parked', attempts = attempts + 1, last_error = :reason, processed_at = now(),
+    claimed_by = NULL, claimed_until = NULL
+WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
+""")
+
+_RELEASE: Final = text("""
+UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL WHERE status = 'pending' AND claimed_by = :instance
+""")
+
+_SETTLE: Final = text("""
+UPDATE webhook_events SET status = :status, last_error = :reason, processed_at = now(),
+    claimed_by = NULL, claimed_until = NULL
+WHERE id = :id AND status = 'pending'
+""")
+
+_COVERED_BY_PAYLOAD: Final = text("""
+UPDATE webhook_events SET status = 'superseded', processed_at = now(), claimed_by = NULL, claimed_until = NULL
+WHERE object_id = :object_id AND status = 'pending' AND id <> :id AND created < :moment
+""")
+
+_COVERED_BY_FETCH: Final = text("""
+UPDATE webhook_events SET status = 'superseded', processed_at = now(), claimed_by = NULL, claimed_until = NULL
+WHERE object_id = :object_id AND status = 'pending' AND id <> :id AND received_at <= :moment
+""")
