@@ -4,10 +4,11 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
-from sandbox.stripe import checkout_completion, subscription_state
+from sandbox.stripe import checkout_completion, invoicing, subscription_state
 from sandbox.stripe.invoices import owner_of
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.shapes import JsonObject
+from sandbox.stripe.subscribed_items import items_of
 from sandbox.stripe.subscription_state import ENDED
 
 TRIAL_WARNING: Final = 3 * 86400
@@ -62,7 +63,7 @@ def _subscription_due(ledger: Ledger, item: JsonObject) -> int | None:
     if item["status"] == "trialing":
         moments += [item["trial_end"], _warning_at(ledger, item)]
     elif item["status"] != "paused":
-        moments += [entry["current_period_end"] for entry in subscription_state.items_of(ledger, item)]
+        moments += [entry["current_period_end"] for entry in items_of(ledger, item)]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
@@ -101,7 +102,10 @@ def _invoice_due(_: Ledger, item: JsonObject) -> int | None:
 
 def _run_invoice(ledger: Ledger, item: JsonObject) -> None:
     subscription = owner_of(ledger, item)
-    if subscription is None or subscription["status"] in ENDED:
+    if subscription is None and item["status"] == "draft":
+        invoicing.finalize(ledger, item)
+        invoicing.charge_invoice(ledger, item)
+    elif subscription is None or subscription["status"] in ENDED:
         with ledger.changing(item, "invoice.updated"):
             item |= {"auto_advance": False, "next_payment_attempt": None}
     elif item["status"] == "draft":

@@ -80,7 +80,6 @@ def _recurring(params: Params) -> JsonObject:
         "interval": params.choice("interval", INTERVALS),
         "interval_count": params.integer("interval_count", 1, minimum=1),
         "meter": params.text("meter"),
-        "trial_period_days": None,
         "usage_type": params.choice("usage_type", ("licensed", "metered"), "licensed"),
     }
 

@@ -10,7 +10,7 @@ from sandbox.stripe.listing import matching, page
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import Ordered
+from sandbox.stripe.subscribed_items import Ordered
 from sandbox.stripe.subscriptions import ordered, trial_end_of
 
 MODES: Final = ("payment", "setup", "subscription")

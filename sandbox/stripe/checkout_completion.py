@@ -7,12 +7,14 @@ from sandbox.stripe.charging import attempt, new_intent, settle
 from sandbox.stripe.customers import new_customer
 from sandbox.stripe.discounts import new_discount
 from sandbox.stripe.errors import declined, invalid
-from sandbox.stripe.invoicing import Line
+from sandbox.stripe.invoice_drafts import Line, new_invoice
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.params import Params
 from sandbox.stripe.payment_methods import Outcome, attached, new_method
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import Order, Ordered, after_payment, begin
+from sandbox.stripe.subscribed_items import Ordered
+from sandbox.stripe.subscription_start import Order, begin
+from sandbox.stripe.subscription_state import after_payment
 from sandbox.stripe.subscriptions import first_payment
 
 
@@ -136,7 +138,7 @@ def _buy(ledger: Ledger, session: JsonObject, method: str | None, asked: Outcome
             Line(one.price, one.quantity, one.price["unit_amount"] * one.quantity, now, now)
             for one in (Ordered(**line) for line in hidden["lines"])
         ]
-        invoice = invoicing.new_invoice(ledger, session["customer"], lines, "manual")
+        invoice = new_invoice(ledger, session["customer"], lines, "manual")
         invoicing.finalize(ledger, invoice)
         result = invoicing.charge_invoice(ledger, invoice, method, asked)
         intent = invoicing.intent_of(ledger, invoice)

@@ -55,7 +55,7 @@ def disputed(
         raise invalid(f"Invalid status: must be one of {', '.join(OPEN)}", "status")
     now, taken = ledger.clock.now(), charge["amount"] if amount is None else amount
     evidence: JsonObject = dict.fromkeys(EVIDENCE)
-    case = {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"}
+    case = {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"}
     dispute = ledger.new(
         "dispute",
         "du",

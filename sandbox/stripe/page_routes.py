@@ -11,7 +11,8 @@ from sandbox.stripe.checkout_completion import Act, act
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import ENDED, items_of
+from sandbox.stripe.subscribed_items import items_of
+from sandbox.stripe.subscription_state import ENDED
 
 PLACEHOLDER: Final = "{CHECKOUT_SESSION_ID}"
 HEADERS: Final = {

@@ -9,7 +9,8 @@ from sandbox.stripe.listing import matching, page
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import ENDED, cancel_now, items_of, set_cancel_at_period_end
+from sandbox.stripe.subscribed_items import items_of, set_cancel_at_period_end
+from sandbox.stripe.subscription_state import ENDED, cancel_now
 
 KIND: Final = "billing_portal.configuration"
 MODES: Final = ("at_period_end", "immediately")

@@ -4,20 +4,13 @@ from dataclasses import asdict
 from typing import Final
 
 from sandbox.stripe.errors import invalid
-from sandbox.stripe.invoicing import Line
+from sandbox.stripe.invoice_drafts import Line
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.params import Params
 from sandbox.stripe.periods import end_after, share_left
 from sandbox.stripe.shapes import JsonObject, copied
-from sandbox.stripe.subscription_state import (
-    Ordered,
-    amount_of,
-    bill,
-    finalize_and_collect,
-    items_of,
-    new_item,
-    show_items,
-)
+from sandbox.stripe.subscribed_items import Ordered, amount_of, items_of, new_item, show_items
+from sandbox.stripe.subscription_state import bill, finalize_and_collect
 
 BEHAVIOURS: Final = ("create_prorations", "always_invoice", "none")
 

@@ -6,7 +6,7 @@ from sandbox.stripe.params import Params
 from sandbox.stripe.proration import BEHAVIOURS, apply_items
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import items_of
+from sandbox.stripe.subscribed_items import items_of
 
 OWN = ("subscription", "proration_behavior", "payment_behavior", "proration_date")
 

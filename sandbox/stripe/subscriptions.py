@@ -9,23 +9,13 @@ from sandbox.stripe.errors import declined, invalid, required
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.listing import matching, page, within
 from sandbox.stripe.params import Params
-from sandbox.stripe.payment_methods import Outcome, attached, outcome_for
+from sandbox.stripe.payment_methods import Outcome, attached, default_method, outcome_for
 from sandbox.stripe.proration import BEHAVIOURS, apply_items
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject, copied
-from sandbox.stripe.subscription_state import (
-    ENDED,
-    Order,
-    Ordered,
-    begin,
-    cancel_now,
-    collect,
-    end_trial,
-    items_of,
-    resume,
-    set_cancel_at_period_end,
-    show_items,
-)
+from sandbox.stripe.subscribed_items import Ordered, items_of, set_cancel_at_period_end, show_items
+from sandbox.stripe.subscription_start import Order, begin
+from sandbox.stripe.subscription_state import ENDED, cancel_now, collect, end_trial, resume
 
 SECONDS_A_DAY: Final = 86400
 BEHAVIOURS_OF_PAYMENT: Final = (
@@ -78,7 +68,8 @@ def _begun(ledger: Ledger, customer: JsonObject, params: Params) -> JsonObject:
     method = params.text("default_payment_method")
     if method:
         method = attached(ledger, method, customer["id"])["id"]
-    if behaviour == "error_if_incomplete" and outcome_for(ledger, customer["id"], method) is Outcome.FAIL:
+    used = method or default_method(ledger, customer["id"])
+    if behaviour == "error_if_incomplete" and outcome_for(ledger, customer["id"], used) is Outcome.FAIL:
         raise declined()
     end_behaviour = params.hash("trial_settings").hash("end_behavior")
     subscription, invoice = begin(
