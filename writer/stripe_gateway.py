@@ -57,6 +57,10 @@ class StripeGateway:
                 await self._fill_items(session["subscription"])
         return fetched
 
+    async def retrieve_session(self, id: str) -> Fetched:  # noqa: A002
+        """A checkout session with its subscription, without lines."""
+        return await self._retrieve("/v1/checkout/sessions", id, {"expand": ["subscription"]})
+
     async def retrieve_invoice(self, id: str) -> Fetched:  # noqa: A002
         """An invoice with its payments."""
         return await self._retrieve("/v1/invoices", id, {"expand": ["payments"]})

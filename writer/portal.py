@@ -1,0 +1,73 @@
+"""Stripe's billing portal, as each project is configured, for the user's own customer."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.identifiers import UserId
+from common.problems import Problem
+from writer.auth import KeyHolder
+from writer.customers import Customers
+from writer.db.transaction import Transactions
+from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
+
+_log = logging.getLogger(__name__)
+
+
+class PortalSessions(Protocol):
+    """What is asked of Stripe."""
+
+    async def create_portal_session(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A new session of the billing portal."""
+        ...
+
+
+class Portal:
+    """Opens portal sessions."""
+
+    def __init__(self, transactions: Transactions, sessions: PortalSessions, customers: Customers) -> None:
+        self._transactions = transactions
+        self._sessions = sessions
+        self._customers = customers
+
+    async def open(self, holder: KeyHolder, user: UserId, return_url: str) -> str:
+        """The URL of a portal session; it is good for a few minutes. Problem 404 `no_customer`."""
+        customer = await self._customers.find(holder, user)
+        if customer is None:
+            raise _no_customer(user)
+        try:
+            return await self._url(holder, customer, return_url)
+        except StripeRefusedError as error:
+            if error.code == "resource_missing" and error.param == "customer":
+                raise _no_customer(user) from error
+            raise
+
+    async def url_if_possible(self, holder: KeyHolder, customer: str, return_url: str) -> str | None:
+        """The same for a known customer; None where Stripe gives none now."""
+        try:
+            return await self._url(holder, customer, return_url)
+        except (StripeUnavailableError, StripeRefusedError) as error:
+            _log.warning("no portal session could be opened customer=%s: %s", customer, error)
+            return None
+
+    async def _url(self, holder: KeyHolder, customer: str, return_url: str) -> str:
+        async def read(connection: AsyncConnection) -> str | None:
+            found: str | None = (await connection.execute(_CONFIGURATION, {"id": holder.project_id})).scalar_one()
+            return found
+
+        configuration = await self._transactions.run(read)
+        named = {} if configuration is None else {"configuration": configuration}
+        session = await self._sessions.create_portal_session({"customer": customer, "return_url": return_url, **named})
+        return str(session["url"])
+
+
+def _no_customer(user: UserId) -> Problem:
+    detail = f"{user} has no Stripe customer in this project: they never came to a checkout"
+    return Problem(HTTPStatus.NOT_FOUND, "no_customer", detail)
+
+
+_CONFIGURATION: Final = text("SELECT portal_configuration FROM projects WHERE id = :id")
