@@ -84,7 +84,7 @@ def _recompute_jobs() -> None:
             "targets",
             postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
             nullable=True,
-            comment="Price and product ids whose holders are meant; null: every user",
+            comment="Price and product ids, and feature:CODE for manual grants, whose holders are meant; null: every user",
         ),
         sa.Column(
             "cursor", sa.BigInteger(), server_default="0", nullable=False, comment="users.id of the last one done"

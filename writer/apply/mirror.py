@@ -14,6 +14,8 @@ class Mirrored:
     """What a mirrored object changed. `revised`: a catalogue version was added in the transaction."""
 
     revised: bool
+    moved_prices: frozenset[str] = frozenset()
+    """Prices whose project changed: what was bought by them is to be assigned again, after the commit."""
 
 
 class CatalogueMirror(Protocol):

@@ -61,7 +61,7 @@ class RecomputeJob(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     cause: Mapped[str] = mapped_column(comment="catalog:VERSION or operator:NAME")
     targets: Mapped[Any | None] = mapped_column(
-        comment="Price and product ids whose holders are meant; null: every user"
+        comment="Price and product ids, and feature:CODE for manual grants, whose holders are meant; null: every user"
     )
     cursor: Mapped[int] = mapped_column(server_default="0", comment="users.id of the last one done")
     done: Mapped[int] = mapped_column(server_default="0")

@@ -1,0 +1,140 @@
+"""Stripe's products and prices: mirrored, placed into projects, and through their metadata part of catalogues."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Any, Final, Protocol
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import Clock
+from writer import audit
+from writer.apply.mirror import Mirrored
+from writer.audit import Actor
+from writer.catalogue import placement, store
+from writer.db.transaction import Transactions
+from writer.outbox import Cause
+
+
+class CatalogueSource(Protocol):
+    """Everything that Stripe sells, as plain objects."""
+
+    def products(self) -> AsyncIterator[dict[str, Any]]:
+        """Every product, also archived ones."""
+        ...
+
+    def prices(self) -> AsyncIterator[dict[str, Any]]:
+        """Every price, also archived ones; its product is an id."""
+        ...
+
+
+class StripeMirror:
+    """Writes products and prices inside the caller's transaction, which holds their locks and knows them newer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def apply_product(self, connection: AsyncConnection, product: Mapping[str, Any], cause: Cause) -> Mirrored:
+        """Write a product; `moved_prices` are those of its prices whose project changed with it."""
+        await placement.begin(connection)
+        if product.get("deleted"):
+            await connection.execute(_PRODUCT_GONE, {"id": product["id"]})
+        else:
+            await connection.execute(_PRODUCT, _product(product))
+        prices = (await connection.execute(_PRICES_OF, {"id": product["id"]})).scalars().all()
+        return await self._settle(connection, prices, [product["id"]], cause)
+
+    async def apply_price(self, connection: AsyncConnection, price: Mapping[str, Any], cause: Cause) -> Mirrored:
+        """Write a price; its `product` is an id, or expanded and then already written."""
+        await placement.begin(connection)
+        if price.get("deleted"):
+            await connection.execute(_PRICE_GONE, {"id": price["id"]})
+        else:
+            await connection.execute(_PRICE, _price(price))
+        return await self._settle(connection, [price["id"]], [], cause)
+
+    async def _settle(
+        self, connection: AsyncConnection, prices: Collection[str], products: Collection[str], cause: Cause
+    ) -> Mirrored:
+        placed = await placement.place(connection, prices, products)
+        touched = placed.projects | await placement.project_of(connection, prices)
+        commits = await commit_all(connection, touched, Actor(f"stripe:{cause.name}"), self._clock)
+        return Mirrored(revised=bool(commits), moved_prices=placed.moved_prices)
+
+
+async def commit_all(
+    connection: AsyncConnection, project_ids: Collection[int], actor: Actor, clock: Clock
+) -> list[store.Commit]:
+    """Bring the catalogues of these projects up to what is mirrored and declared, in the order of locks."""
+    found = [await store.commit(connection, project_id, actor, clock.now()) for project_id in sorted(project_ids)]
+    return [one for one in found if one is not None]
+
+
+async def sync(transactions: Transactions, source: CatalogueSource, mirror: StripeMirror, actor: Actor) -> Mirrored:
+    """Mirror everything that Stripe sells; one short transaction an object. What moved and whether anything was new."""
+    cause = Cause(f"operator:{actor.name}")
+    revised, moved = False, frozenset[str]()
+    async for product in source.products():
+        done = await transactions.run(lambda c, one=product: mirror.apply_product(c, one, cause))  # type: ignore[misc]
+        revised, moved = revised or done.revised, moved | done.moved_prices
+    async for price in source.prices():
+        done = await transactions.run(lambda c, one=price: mirror.apply_price(c, one, cause))  # type: ignore[misc]
+        revised, moved = revised or done.revised, moved | done.moved_prices
+    act = audit.Act("catalog.sync", None, "stripe", after={"revised": revised, "moved_prices": sorted(moved)})
+    await transactions.run(lambda c: audit.record(c, actor, act))
+    return Mirrored(revised=revised, moved_prices=moved)
+
+
+def _product(product: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": product["id"],
+        "name": product.get("name") or product["id"],
+        "description": product.get("description"),
+        "active": bool(product.get("active", True)),
+        "livemode": bool(product.get("livemode", False)),
+        "metadata": orjson.dumps(product.get("metadata") or {}).decode(),
+    }
+
+
+def _price(price: Mapping[str, Any]) -> dict[str, Any]:
+    product = price["product"]
+    recurring = price.get("recurring") or {}
+    return {
+        "id": price["id"],
+        "product_id": product["id"] if isinstance(product, Mapping) else product,
+        "type": price.get("type") or ("recurring" if recurring else "one_time"),
+        "active": bool(price.get("active", True)),
+        "livemode": bool(price.get("livemode", False)),
+        "currency": price["currency"],
+        "unit_amount": price.get("unit_amount"),
+        "interval": recurring.get("interval"),
+        "interval_count": recurring.get("interval_count"),
+        "nickname": price.get("nickname"),
+        "lookup_key": price.get("lookup_key"),
+        "metadata": orjson.dumps(price.get("metadata") or {}).decode(),
+    }
+
+
+_PRODUCT: Final = text("""
+INSERT INTO products (id, name, description, active, livemode, metadata)
+VALUES (:id, :name, :description, :active, :livemode, CAST(CAST(:metadata AS text) AS jsonb))
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description, active = excluded.active,
+    livemode = excluded.livemode, metadata = excluded.metadata
+""")
+
+_PRODUCT_GONE: Final = text("UPDATE products SET active = false WHERE id = :id")
+
+_PRICES_OF: Final = text("SELECT id FROM prices WHERE product_id = :id ORDER BY id")
+
+_PRICE: Final = text("""
+INSERT INTO prices (id, product_id, type, active, livemode, currency, unit_amount, interval, interval_count, nickname,
+    lookup_key, metadata)
+VALUES (:id, :product_id, :type, :active, :livemode, :currency, :unit_amount, :interval, :interval_count, :nickname,
+    :lookup_key, CAST(CAST(:metadata AS text) AS jsonb))
+ON CONFLICT (id) DO UPDATE SET product_id = excluded.product_id, type = excluded.type, active = excluded.active,
+    livemode = excluded.livemode, currency = excluded.currency, unit_amount = excluded.unit_amount,
+    interval = excluded.interval, interval_count = excluded.interval_count, nickname = excluded.nickname,
+    lookup_key = excluded.lookup_key, metadata = excluded.metadata
+""")
+
+_PRICE_GONE: Final = text("UPDATE prices SET active = false WHERE id = :id")

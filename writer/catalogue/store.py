@@ -1,0 +1,112 @@
+"""Puts a catalogue in force: tables, version, outbox and the work that follows, in the caller's transaction."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import Instant
+from writer import audit, outbox
+from writer.audit import Act, Actor
+from writer.catalogue import changes, stripe_metadata, tables
+from writer.catalogue.declared import ProjectCatalog
+from writer.catalogue.tables import Mirror
+from writer.domain.catalogue import Definition, PriceInfo
+from writer.recompute import load_definition
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A new version that was written: its number, and the job that computes those whom it concerns; None: nobody."""
+
+    project_id: int
+    version: int
+    revision: int
+    job_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A catalogue as it would be, beside the one in force."""
+
+    declared: ProjectCatalog
+    old: Definition
+    new: Definition
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it says anything that the one in force does not."""
+        return not changes.is_same(self.old, self.new)
+
+
+async def draft(connection: AsyncConnection, project_id: int, declared: ProjectCatalog | None = None) -> Draft:
+    """What the catalogue would be with `declared` (None: as declared last) and Stripe's mirror as it is now."""
+    version = (await connection.execute(_VERSION, {"project_id": project_id})).scalar_one()
+    old = await load_definition(connection, project_id, version)
+    if declared is None:
+        declared = await tables.declared(connection, project_id)
+    return Draft(declared, old, build(version + 1, declared, await tables.mirror(connection, project_id)))
+
+
+async def commit(
+    connection: AsyncConnection, project_id: int, actor: Actor, now: Instant, declared: ProjectCatalog | None = None
+) -> Commit | None:
+    """Put the catalogue in force, as one revision; None where it says nothing new.
+
+    It takes the project's lock first, so that of two edits at the same moment the second sees the first: whoever
+    calls has every other lock already.
+    """
+    await outbox.lock_projects(connection, [project_id])
+    made = await draft(connection, project_id, declared)
+    if not made.is_new:
+        await tables.rename(connection, project_id, made.declared.features)
+        return None
+    await tables.write(connection, project_id, made.declared.features, made.new)
+    catalogue = await outbox.append_catalogue(connection, project_id, made.new, actor=actor.name, now=now)
+    targets = changes.targets(made.old, made.new)
+    job_id = await add_job(connection, project_id, f"catalog:{made.new.version}", targets) if targets else None
+    after = {"version": made.new.version, "targets": targets}
+    await audit.record(connection, actor, Act("catalog.commit", project_id, f"catalog:{made.new.version}", after=after))
+    return Commit(project_id, made.new.version, catalogue.revision, job_id)
+
+
+def build(version: int, declared: ProjectCatalog, mirror: Mirror) -> Definition:
+    """A version out of what was declared and what Stripe's metadata says; the declared part wins."""
+    own = {code: one.feature for code, one in declared.features.items()}
+    texts = {
+        target: str(metadata[stripe_metadata.FEATURES_KEY])
+        for target, metadata in [*mirror.products.items(), *((price.id, price.metadata) for price in mirror.prices)]
+        if stripe_metadata.FEATURES_KEY in metadata
+    }
+    named, added = stripe_metadata.plans_and_features(texts, own)
+    plans = [*declared.plans.values(), *named.values()]
+    prices = {
+        price.id: PriceInfo(
+            price.product_id,
+            price.active,
+            stripe_metadata.grant_days(price.metadata, mirror.products[price.product_id]),
+        )
+        for price in mirror.prices
+    }
+    return Definition(version, {**own, **added}, {(plan.origin, plan.target): plan for plan in plans}, prices)
+
+
+async def add_job(connection: AsyncConnection, project_id: int, cause: str, targets: list[str] | None) -> int:
+    """Have users computed again: the holders of `targets`, or all; the job's id."""
+    parameters = {
+        "project_id": project_id,
+        "cause": cause,
+        "targets": None if targets is None else orjson.dumps(targets).decode(),
+    }
+    job_id: int = (await connection.execute(_ADD_JOB, parameters)).scalar_one()
+    return job_id
+
+
+_VERSION: Final = text("SELECT catalog_version FROM projects WHERE id = :project_id")
+
+_ADD_JOB: Final = text("""
+INSERT INTO recompute_jobs (project_id, cause, targets)
+VALUES (:project_id, :cause, CAST(CAST(:targets AS text) AS jsonb)) RETURNING id
+""")
