@@ -184,7 +184,9 @@ def _duration(text: str, least: float, most: float) -> float:
 def _url(text: str, schemes: tuple[str, ...]) -> str:
     try:
         parts = urlsplit(text)
-        good = parts.scheme in schemes and bool(parts.netloc) and (parts.port is None or parts.port > 0)
+        # A unix socket is named by its path and has no host.
+        place = parts.path if parts.scheme == "unix" else parts.netloc
+        good = parts.scheme in schemes and bool(place) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good:

@@ -26,7 +26,6 @@ _ANSWER_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 5.0  # a subscription without heartbeats for so long is asked whether it lives
 _SCAN: Final = 256  # users a step: one pipeline of GETs, a few milliseconds to decode
 _PRESENCE_SECONDS: Final = 10
-_FORGOTTEN_SECONDS: Final = 3_600
 
 
 def connect(url: str) -> Redis:
@@ -119,7 +118,6 @@ class RedisCache:
             async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.set(keys.sidecar(project, instance), body, ex=_PRESENCE_SECONDS)
                 pipeline.zadd(keys.sidecars(project), {instance: seen_at})
-                pipeline.zremrangebyscore(keys.sidecars(project), "-inf", seen_at - _FORGOTTEN_SECONDS)
                 await pipeline.execute()
 
     async def _read(self, project: ProjectId, members: Sequence[bytes]) -> Sequence[Document]:

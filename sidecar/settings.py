@@ -68,9 +68,9 @@ def _projects(reader: Reader) -> tuple[ProjectId, ...]:
 
 
 def _policy(reader: Reader) -> StalePolicy:
-    # Heartbeats come each second: a bound below two would call every copy stale now and then.
-    stale_after = reader.duration("SIDECAR_STALE_AFTER", 5.0, least=2.0)
-    max_stale = reader.optional_duration("SIDECAR_MAX_STALE", least=2.0)
+    # Heartbeats come each second: a bound near that makes answers turn stale and back, as an app's own tests may want.
+    stale_after = reader.duration("SIDECAR_STALE_AFTER", 5.0, least=0.1)
+    max_stale = reader.optional_duration("SIDECAR_MAX_STALE", least=0.1)
     on_stale = reader.choice("SIDECAR_ON_STALE", OnStale, OnStale.SERVE)
     if max_stale is not None and max_stale < stale_after:
         reader.fault("SIDECAR_MAX_STALE", "must not be shorter than SIDECAR_STALE_AFTER")
