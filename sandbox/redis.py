@@ -160,7 +160,10 @@ class RedisServer:
 
 
 async def _info(port: int) -> list[str]:
-    """Ask for INFO on a bare connection: a client library would retry, and hide a cancellation in doing so."""
+    """Ask for INFO on a bare connection.
+
+    On Python 3.11 redis-py sends through asyncio.wait_for, which can swallow the cancellation that ends the waiting.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(b"INFO server\r\n")
