@@ -4,10 +4,12 @@ import asyncio
 import base64
 import binascii
 import hmac
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -15,16 +17,20 @@ from aiohttp import web
 
 from sandbox.stripe import idempotency
 from sandbox.stripe.agenda import Agenda
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.errors import StripeError, invalid
 from sandbox.stripe.expansion import presented
 from sandbox.stripe.faults import Outage, OutageMode
 from sandbox.stripe.forms import decode
 from sandbox.stripe.ledger import Cause, Ledger
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Handler, Routes
-from sandbox.stripe.shapes import JsonObject
+from sandbox.stripe.shapes import CURRENT_VERSION, JsonObject
 
 WRONG_KEY: Final = 401
+IDS: Final = re.compile(r"\{[^}]*\}")
+PARAMETERS: Final[dict[str, list[str]]] = orjson.loads(Path(__file__).with_name("parameters.json").read_bytes())
+"""What each request may send, by method and path with its ids as `{}`; an extract of Stripe's description."""
+
 AioHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -85,6 +91,7 @@ class Api:
         try:
             values = decode(request.rel_url.raw_query_string) | decode(body)
             expand = Params({"expand": values.pop("expand", [])}).texts("expand")
+            self._refuse_unknown(request, values)
             call = Call(Params(values), dict(request.match_info), request.path[request.path.index("/v1/") :])
             result = handler(ledger, call)
             if "/v1/events" not in request.path:
@@ -95,6 +102,16 @@ class Api:
             ledger.cause = Cause()
             ledger.store.changes += request.method != "GET"
         return self._response(request, 200, result, request_id)
+
+    def _refuse_unknown(self, request: web.Request, values: JsonObject) -> None:
+        resource = request.match_info.route.resource
+        if resource is None or self._version(request) != CURRENT_VERSION:
+            return
+        pattern = resource.canonical[resource.canonical.index("/v1/") :]
+        known = PARAMETERS.get(f"{request.method} {IDS.sub('{}', pattern)}")
+        for name in values if known is not None else ():
+            if name not in (known or ()):
+                raise invalid(f"Received unknown parameter: {name}", name, "parameter_unknown")
 
     def _version(self, request: web.Request) -> str:
         return request.headers.get("Stripe-Version", self.ledger.settings.default_version)

@@ -7,7 +7,7 @@ from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.listing import matching, page
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Routes
-from sandbox.stripe.shapes import JsonObject
+from sandbox.stripe.shapes import JsonObject, copied
 
 INTERVALS: Final = ("day", "week", "month", "year")
 
@@ -154,6 +154,9 @@ def _update_price(ledger: Ledger, call: Call) -> JsonObject:
         if "lookup_key" in params:
             price["lookup_key"] = _claim_lookup_key(ledger, params)
         price["metadata"] = params.metadata(price["metadata"])
+    for item in ledger.store.all("subscription_item"):
+        if item["price"]["id"] == price["id"]:
+            item["price"] = copied(price)
     return price
 
 

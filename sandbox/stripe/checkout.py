@@ -9,13 +9,43 @@ from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.listing import matching, page
 from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Routes
-from sandbox.stripe.shapes import JsonObject
+from sandbox.stripe.shapes import JsonObject, copied
 from sandbox.stripe.subscribed_items import Ordered
 from sandbox.stripe.subscriptions import ordered, trial_end_of
 
 MODES: Final = ("payment", "setup", "subscription")
 SECONDS_A_DAY: Final = 86400
 SHORTEST: Final = 30 * 60
+
+
+UNSET: Final[JsonObject] = {
+    "adaptive_pricing": None,
+    "after_expiration": None,
+    "client_secret": None,
+    "collected_information": None,
+    "consent": None,
+    "consent_collection": None,
+    "currency_conversion": None,
+    "custom_fields": [],
+    "invoice": None,
+    "origin_context": None,
+    "payment_intent": None,
+    "payment_link": None,
+    "payment_method_configuration_details": None,
+    "permissions": None,
+    "recovered_from": None,
+    "saved_payment_method_options": None,
+    "setup_intent": None,
+    "shipping_address_collection": None,
+    "shipping_cost": None,
+    "shipping_options": [],
+    "status": "open",
+    "submit_type": None,
+    "subscription": None,
+    "ui_mode": "hosted_page",
+    "wallet_options": None,
+}
+"""What every session begins with."""
 
 
 def _create(ledger: Ledger, call: Call) -> JsonObject:
@@ -44,73 +74,55 @@ def _new_session(ledger: Ledger, params: Params, customer: str | None) -> JsonOb
     ledger.store.note("session_lines")[session_id] = items
     ledger.store.note("session_order")[session_id] = _order(params, lines, coupons, trial_end)
     email = params.text("customer_email")
-    in_payment = mode == "payment"
-    total = sum(item["amount_total"] for item in items)
-    creation = params.choice("customer_creation", ("always", "if_required"), "if_required" if in_payment else "always")
     session = ledger.new(
         "checkout.session",
         "cs_test",
         id=session_id,
-        adaptive_pricing=None,
-        after_expiration=None,
-        allow_promotion_codes=params.flag("allow_promotion_codes") or None,
         amount_subtotal=sum(item["amount_subtotal"] for item in items),
-        amount_total=total,
+        amount_total=sum(item["amount_total"] for item in items),
         automatic_tax={"enabled": False, "liability": None, "provider": None, "status": None},
-        billing_address_collection=params.text("billing_address_collection"),
-        cancel_url=params.text("cancel_url"),
-        client_reference_id=params.text("client_reference_id"),
-        client_secret=None,
-        collected_information=None,
-        consent=None,
-        consent_collection=None,
         currency=lines[0].price["currency"] if lines else params.text("currency", "usd"),
-        currency_conversion=None,
-        custom_fields=[],
         custom_text=dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
         customer=customer,
-        customer_creation=None if customer else creation,
         customer_details=_details(ledger, customer, email),
         customer_email=email,
         discounts=[{"coupon": None if code else coupon, "promotion_code": code} for coupon, code in coupons],
         expires_at=_expiry(params, now),
-        invoice=None,
-        invoice_creation={"enabled": params.hash("invoice_creation").flag("enabled"), "invoice_data": _INVOICE_DATA}
-        if in_payment
-        else None,
-        locale=params.text("locale"),
-        metadata=params.metadata(),
         mode=mode,
-        origin_context=None,
-        payment_intent=None,
-        payment_link=None,
-        payment_method_collection=None if in_payment else params.text("payment_method_collection", "always"),
-        payment_method_configuration_details=None,
         payment_method_options={"card": {"request_three_d_secure": "automatic"}},
-        payment_method_types=params.texts("payment_method_types") or ["card"],
-        payment_status="no_payment_required" if mode == "setup" else "unpaid",
-        permissions=None,
         phone_number_collection={"enabled": False},
-        recovered_from=None,
-        saved_payment_method_options=None,
-        setup_intent=None,
-        shipping_address_collection=None,
-        shipping_cost=None,
-        shipping_options=[],
-        status="open",
-        submit_type=None,
-        subscription=None,
-        success_url=params.text("success_url"),
         total_details={
             "amount_discount": sum(item["amount_discount"] for item in items),
             "amount_shipping": 0,
             "amount_tax": 0,
         },
-        ui_mode="hosted_page",
         url=f"{ledger.base_url}/c/pay/{session_id}",
-        wallet_options=None,
+        **copied(UNSET),
+        **_as_sent(params),
+        **_by_mode(params, mode, customer),
     )
     return ledger.store.put(session)
+
+
+def _as_sent(params: Params) -> JsonObject:
+    texts = ("billing_address_collection", "cancel_url", "client_reference_id", "locale", "success_url")
+    return {name: params.text(name) for name in texts} | {
+        "allow_promotion_codes": params.flag("allow_promotion_codes") or None,
+        "metadata": params.metadata(),
+        "payment_method_types": params.texts("payment_method_types") or ["card"],
+    }
+
+
+def _by_mode(params: Params, mode: str | None, customer: str | None) -> JsonObject:
+    payment = mode == "payment"
+    creation = params.choice("customer_creation", ("always", "if_required"), "if_required" if payment else "always")
+    invoice = {"enabled": params.hash("invoice_creation").flag("enabled"), "invoice_data": copied(_INVOICE_DATA)}
+    return {
+        "customer_creation": None if customer else creation,
+        "invoice_creation": invoice if payment else None,
+        "payment_method_collection": None if payment else params.text("payment_method_collection", "always"),
+        "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
+    }
 
 
 _INVOICE_DATA: Final[JsonObject] = {

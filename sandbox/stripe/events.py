@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from sandbox.stripe.errors import invalid
 from sandbox.stripe.ledger import Ledger
@@ -10,6 +10,9 @@ from sandbox.stripe.listing import page
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
 from sandbox.stripe.versions import rendered_event
+
+KEPT_FOR: Final = 30 * 86400
+"""Stripe lists events for 30 days."""
 
 
 def shown(ledger: Ledger, event: JsonObject, version: str | None = None) -> JsonObject:
@@ -43,11 +46,12 @@ def _list(ledger: Ledger, call: Call) -> JsonObject:
     single, several = params.text("type"), params.texts("types")
     if single is not None and several:
         raise invalid("You may only specify one of these parameters: type, types.", "type")
+    oldest = ledger.clock.now() - KEPT_FOR
     patterns = [single] if single is not None else several
     found = [
         one
         for one in ledger.store.all("event")
-        if not patterns or any(fnmatchcase(one["type"], pattern) for pattern in patterns)
+        if one["created"] >= oldest and (not patterns or any(fnmatchcase(one["type"], pattern) for pattern in patterns))
     ]
     if params.given("delivery_success"):
         wanted = params.flag("delivery_success")

@@ -27,14 +27,7 @@ def refunded(
     Raises:
         StripeError: 400 when the charge was not paid, or has less than that left.
     """
-    left = charge["amount"] - charge["amount_refunded"]
-    if not charge["paid"]:
-        raise invalid(f"Charge {charge['id']} was not paid and cannot be refunded.", "charge")
-    if left == 0:
-        message = f"Charge {charge['id']} has already been refunded."
-        raise invalid(message, "charge", "charge_already_refunded")
-    if amount is not None and amount > left:
-        raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount")
+    left = _left(charge, amount)
     first = status or ledger.store.note("next_refund").pop("status", "succeeded")
     details = {"reference": None, "reference_status": "pending", "reference_type": "acquirer_reference_number"}
     refund = ledger.new(
@@ -63,6 +56,18 @@ def refunded(
         refund["status"] = "pending"
         move(ledger, refund, "failed")
     return refund
+
+
+def _left(charge: JsonObject, amount: int | None) -> int:
+    left: int = charge["amount"] - charge["amount_refunded"]
+    if not charge["paid"]:
+        raise invalid(f"Charge {charge['id']} was not paid and cannot be refunded.", "charge")
+    if left == 0:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise invalid(message, "charge", "charge_already_refunded")
+    if amount is not None and amount > left:
+        raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount")
+    return left
 
 
 def _count(ledger: Ledger, charge: JsonObject, amount: int) -> None:

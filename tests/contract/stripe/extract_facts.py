@@ -1,10 +1,14 @@
-"""Make `openapi_facts.json` from Stripe's OpenAPI description: `python extract_facts.py spec3.json openapi_facts.json`.
+"""Make two extracts of Stripe's OpenAPI description: `python extract_facts.py spec3.json FACTS PARAMETERS`.
+
+FACTS is `openapi_facts.json` beside this file, PARAMETERS is `sandbox/stripe/parameters.json`: the names that each
+request may send, by which the stand-in refuses others as Stripe does.
 
 A fact is a name, whether it is required, and what types it may have. Stripe publishes the description at
 github.com/stripe/openapi. Run this again when the API version that the service pins moves on.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +63,31 @@ OPAQUE: Final = {
 }
 """Followed no further: long, and nothing here reads them."""
 
+SERVED: Final = tuple(
+    f"/v1/{name}"
+    for name in (
+        "billing_portal/",
+        "charges",
+        "checkout/",
+        "coupons",
+        "customers",
+        "disputes",
+        "entitlements/",
+        "events",
+        "invoice_payments",
+        "invoiceitems",
+        "invoices",
+        "payment_intents",
+        "prices",
+        "products",
+        "promotion_codes",
+        "refunds",
+        "subscription_items",
+        "subscriptions",
+        "test_helpers/test_clocks",
+        "webhook_endpoints",
+    )
+)
 DEPTH: Final = 3
 """Objects within objects are followed so far; what lies deeper is only named."""
 
@@ -123,10 +152,27 @@ def extract(spec: Json) -> Json:
     return {"api_version": spec["info"]["version"], "event_types": sorted(set(types) - {"*"}), "objects": objects}
 
 
+def parameters(spec: Json) -> dict[str, list[str]]:
+    """The parameters of each request that the stand-in serves, by method and path with its ids as `{}`."""
+    found: dict[str, list[str]] = {}
+    for path, methods in spec["paths"].items():
+        if not path.startswith(SERVED):
+            continue
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded", {})
+            names = set(body.get("schema", {}).get("properties", {}))
+            names |= {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+            found[f"{method.upper()} {re.sub('{[^}]*}', '{}', path)}"] = sorted(names)
+    return found
+
+
 def main() -> None:
     """Read the description, write the facts."""
-    source, target = (Path(name) for name in sys.argv[1:3])
-    facts = extract(json.loads(source.read_text()))
+    source, target, names = (Path(name) for name in sys.argv[1:4])
+    spec = json.loads(source.read_text())
+    facts = extract(spec)
+    lines = [f"{json.dumps(name)}:{json.dumps(sent)}" for name, sent in sorted(parameters(spec).items())]
+    names.write_text("{" + ",\n".join(lines) + "}\n")
     target.write_text(json.dumps(facts, sort_keys=True, separators=(",", ":")).replace('},"', '},\n"') + "\n")
 
 

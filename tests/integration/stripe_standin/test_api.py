@@ -243,3 +243,27 @@ def test_forms_are_decoded_as_stripe_decodes_them() -> None:
     for wrong in ("a[b=1", "a]=1", "a=1&a[b]=2"):
         with pytest.raises(StripeError):
             decode(wrong)
+
+
+async def test_unknown_parameters_are_refused(shop: Shop) -> None:
+    """A name that Stripe does not know is an error, not silence."""
+    unknown: Any = {"colour": "red"}
+    with pytest.raises(stripe.InvalidRequestError, match="Received unknown parameter: colour") as refused:
+        await shop.client.v1.customers.create_async(unknown)
+    assert refused.value.code == "parameter_unknown"
+
+
+async def test_events_are_listed_for_thirty_days(shop: Shop) -> None:
+    """Older ones are gone from the list."""
+    await shop.price()
+    shop.standin.advance(31 * DAY)
+    assert (await shop.client.v1.events.list_async()).data == []
+
+
+async def test_an_edited_price_shows_in_its_subscriptions(shop: Shop) -> None:
+    """Metadata put on a price later is seen in the items that were bought before."""
+    price = await shop.price()
+    subscription = await shop.subscribed(price)
+    await shop.client.v1.prices.update_async(price.id, {"metadata": {"project_id": "p"}})
+    now = await shop.client.v1.subscriptions.retrieve_async(subscription.id)
+    assert now["items"].data[0].price.metadata["project_id"] == "p"
