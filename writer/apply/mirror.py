@@ -11,9 +11,14 @@ from writer.outbox import Cause
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """What a mirrored object changed. `revised`: a catalogue version was added in the transaction."""
+    """What a mirrored object changed. `revised`: a catalogue version was added in the transaction.
+
+    `moved_prices` changed their project. What was bought by them is found by comparing states, not by this: a writer
+    that dies before it used it would have lost it.
+    """
 
     revised: bool
+    moved_prices: frozenset[str] = frozenset()
     moved_prices: frozenset[str] = frozenset()
     """Prices whose project changed: what was bought by them is to be assigned again, after the commit."""
 
