@@ -1,0 +1,96 @@
+"""Redis as the relay writes it: each change in order, conditionally, with every reply looked at."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from common import catalogue as catalogues
+from common import document as documents
+from common import keys, wire
+from common.identifiers import ProjectId, UserId
+from common.position import Position
+from common.wire import Change, Heartbeat, UserChanged
+from writer import cache_scripts as scripts
+from writer.cache_scripts import Mode
+from writer.heads import Standing
+from writer.redis_commands import WRONG_TYPE, Command, RedisCommands, script
+from writer.relay import Advanced, Published
+
+LOG_LENGTH: Final = 10_000
+"""About how many revisions a change log keeps."""
+
+
+class RedisCache:
+    """Documents, users set, change log, channel and meta of projects, at Redis.
+
+    `ttl` is how long a document lives without renewal, in seconds; None: for ever.
+    """
+
+    def __init__(self, commands: RedisCommands, ttl: float | None) -> None:
+        self._commands = commands
+        self._ttl = ttl
+
+    async def publish(self, project: ProjectId, changes: Sequence[Change]) -> Published:
+        """For each change in order: document or catalogue, users set, change log, channel."""
+        commands = [command for change in changes for command in self._of_change(project, change)]
+        replies = await self._commands.write(commands)
+        return Published(newest_held(replies), any(WRONG_TYPE in str(r) for r in replies if isinstance(r, Exception)))
+
+    async def advance(self, project: ProjectId, behind: Position, standing: Standing) -> Advanced:
+        """Say that Redis holds `standing`, if it held everything up to `behind`."""
+        epoch, revision = standing.position
+        digest = wire.format_digest(standing.digest)
+        (reply,) = await self._commands.write(
+            [script(scripts.ADVANCE, keys.meta(project), epoch, behind.revision, revision, standing.count, digest)]
+        )
+        return Advanced(reply.decode())
+
+    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat) -> None:
+        """Tell how far the project has come."""
+        await self._commands.write([("PUBLISH", keys.channel(project), wire.encode(heartbeat))])
+
+    def _of_change(self, project: ProjectId, change: Change) -> list[Command]:
+        message = wire.encode(change)
+        told = [log_entry(project, change.position, message), ("PUBLISH", keys.channel(project), message)]
+        if not isinstance(change, UserChanged):
+            return [write_catalogue(project, catalogues.encode(change.catalogue), change.position), *told]
+        document = change.document
+        written = write_document(
+            project,
+            document.user_id,
+            documents.encode(document),
+            document.position,
+            expiry(self._ttl, is_empty=not document.entitlements),
+            Mode.NEWER,
+        )
+        # Nobody leaves the set here: a late relay would take out who has come back meanwhile.
+        listed = [("SADD", keys.users(project), document.user_id)] if document.entitlements else []
+        return [written, *listed, *told]
+
+
+def write_document(
+    project: ProjectId, user: UserId, data: bytes, position: Position, seconds: int, mode: Mode
+) -> Command:
+    """Write a document that lives for `seconds`, 0 for ever."""
+    return script(scripts.WRITE, keys.document(user, project), data, *position, seconds, mode.value)
+
+
+def write_catalogue(project: ProjectId, data: bytes, position: Position, mode: Mode = Mode.NEWER) -> Command:
+    """Write a catalogue."""
+    return script(scripts.WRITE, keys.catalog(project), data, *position, 0, mode.value)
+
+
+def log_entry(project: ProjectId, position: Position, message: bytes) -> Command:
+    """Add to the change log of the position's epoch."""
+    log = keys.changes(position.epoch, project)
+    return ("XADD", log, "MAXLEN", "~", LOG_LENGTH, f"{position.revision}-0", keys.STREAM_FIELD, message)
+
+
+def expiry(ttl: float | None, *, is_empty: bool) -> int:
+    """Seconds that a document lives at Redis; 0 for ever."""
+    return keys.EMPTY_DOCUMENT_SECONDS if is_empty else round(ttl or 0)
+
+
+def newest_held(replies: Iterable[Any]) -> Position | None:
+    """The newest position that the write script found held beyond what it was to write."""
+    held = [Position.parse(r.decode()) for r in replies if isinstance(r, bytes) and b"." in r]
+    return max(held, default=None)

@@ -1,0 +1,47 @@
+"""What the stations of one writer share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common.clock import Clock
+from common.identifiers import UserId
+from writer.backlog import Backlog
+from writer.cache import RedisCache
+from writer.cache_copy import CacheCopy
+from writer.heads import Heads
+from writer.lease import Leases
+from writer.lineage import LineageKeeper
+from writer.presence import Presences
+from writer.project_snapshot import ProjectSnapshots
+from writer.relay_metrics import RelayMetrics
+from writer.supervision import Outage
+
+RecomputeUser = Callable[[int, UserId], Awaitable[object]]
+"""Computes one user's document by the ordinary path: (projects.id, user)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Built once by `RelayStation`."""
+
+    engine: AsyncEngine
+    heads: Heads
+    leases: Leases
+    lineage: LineageKeeper
+    backlog: Backlog
+    snapshots: ProjectSnapshots
+    cache: RedisCache
+    copy: CacheCopy
+    presences: Presences
+    clock: Clock
+    metrics: RelayMetrics
+    recompute_user: RecomputeUser
+    redis_outage: Outage
+    database_outage: Outage
+    refills: asyncio.Semaphore
+    """Each refill holds one of the pool's connections: requests need the others."""
+    ttl: float | None
+    """`CACHE_TTL`: seconds that a document lives without renewal; None: for ever."""

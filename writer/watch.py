@@ -1,0 +1,93 @@
+"""Watch: Redis reports keys of ours that others changed or that went away, so that they are looked at at once.
+
+Server-assisted client-side caching in broadcast mode does it: one connection listens, the writing connection is left
+out of the reports. Where a proxy or an access rule forbids it, inspection and scrub remain.
+"""
+
+import asyncio
+import logging
+from typing import Any, Final, Protocol
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from writer.redis_link import RedisLink, listening_pool
+from writer.supervision import Backoff
+
+_log = logging.getLogger(__name__)
+
+_CHANNEL: Final = "__redis__:invalidate"
+_PING_SECONDS: Final = 5.0
+_SILENCE_SECONDS: Final = 15.0
+_REFUSED_SECONDS: Final = 60.0
+
+
+class Watched(Protocol):
+    """Who wants to know."""
+
+    def changed(self, key: str) -> None:
+        """Somebody else wrote or deleted this key, or it expired or was evicted."""
+        ...
+
+    def emptied(self) -> None:
+        """All keys may be gone, or may have changed while nobody listened."""
+        ...
+
+
+class KeyWatch:
+    """Listens on one connection; `run` until cancelled."""
+
+    def __init__(self, url: str, link: RedisLink, watched: Watched) -> None:
+        self._url = url
+        self._link = link
+        self._watched = watched
+
+    async def run(self) -> None:
+        """Listen, and begin again where the connection breaks."""
+        backoff = Backoff()
+        while True:
+            pool = listening_pool(self._url)
+            try:
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # so redis-py ships it
+                await self._listen(connection, backoff)
+            except ResponseError as error:
+                _log.warning("Redis does not report changed keys, the scrub finds them later error=%s", error)
+                await asyncio.sleep(_REFUSED_SECONDS)
+            except (RedisError, OSError) as error:
+                _log.debug("the listener for changed keys lost Redis error=%s", type(error).__name__)
+            finally:
+                await pool.disconnect()
+            await asyncio.sleep(backoff.next())
+
+    async def _listen(self, connection: AbstractConnection, backoff: Backoff) -> None:
+        await connection.send_command("CLIENT", "ID")
+        client_id = await connection.read_response()
+        await connection.send_command("SUBSCRIBE", _CHANNEL)
+        await connection.read_response()
+        await self._link.report_changes_to(int(client_id))
+        self._watched.emptied()
+        backoff.reset()
+        pinging = asyncio.create_task(_ping(connection))
+        try:
+            while True:
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    message = await connection.read_response()
+                self._take(message)
+        finally:
+            pinging.cancel()
+
+    def _take(self, message: Any) -> None:
+        if not isinstance(message, list) or message[0] != b"message":
+            return
+        changed = message[2]
+        if changed is None:
+            self._watched.emptied()
+            return
+        for key in changed:
+            self._watched.changed(key.decode(errors="replace"))
+
+
+async def _ping(connection: AbstractConnection) -> None:
+    while True:
+        await asyncio.sleep(_PING_SECONDS)
+        await connection.send_command("PING")
