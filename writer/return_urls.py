@@ -10,6 +10,7 @@ from common.problems import Problem, bad_request
 SESSION_TEMPLATE: Final = "{CHECKOUT_SESSION_ID}"
 """Stripe puts the session's id in its place."""
 
+_HTTPS_PORT: Final = 443
 _LONGEST: Final = 2_048
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # A browser takes a backslash for a slash and drops white space; a text that it reads otherwise than we do is refused.
@@ -18,7 +19,7 @@ _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|[0-9a-f:]+:[0-9a-f:
 
 
 def check(name: str, url: str, hosts: Collection[str], *, livemode: bool) -> str:
-    """`url`, if it may be returned to: https on one of `hosts` (`host` or `host:port`).
+    """`url`, if it may be returned to: https on one of `hosts` (`host`, or `host:port` for another port than 443).
 
     In test mode a loopback host also passes, and with http. `name` is the field that a problem names.
     Problems: 400 `invalid_return_url`, `return_host_not_allowed`.
@@ -31,8 +32,8 @@ def check(name: str, url: str, hosts: Collection[str], *, livemode: bool) -> str
         return url
     if parts.scheme != "https":
         raise bad_request("invalid_return_url", f"{name} must begin with https:// (http:// is for loopback hosts)")
-    allowed = {one.lower() for one in hosts}
-    if host not in allowed and f"{host}:{parts.port or 443}" not in allowed:
+    port = parts.port or _HTTPS_PORT
+    if f"{host}:{port}" not in hosts and (port != _HTTPS_PORT or host not in hosts):
         raise _not_allowed(name, host, hosts)
     return url
 
