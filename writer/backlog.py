@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Instant
 from common.document import Document
@@ -42,11 +42,16 @@ class Backlog:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def page(self, project_id: int, after: Position, limit: int) -> Page:
-        """At most `limit` entries of `after`'s epoch. The head may be of a newer one."""
+        """At most `limit` entries of `after`'s epoch; none though the head is beyond it: they were trimmed.
+
+        The head may be of a newer epoch.
+        """
         async with self._engine.connect() as connection:
-            entries = await outbox.read(connection, project_id, after, limit)
-            row = (await connection.execute(_HEAD, {"project_id": project_id})).one()
-        return Page(head_of(row), entries)
+            page = await _read(connection, project_id, after, limit)
+            if not page.entries and page.head.position > after:
+                # What was committed between the two reads is seen by the next.
+                page = await _read(connection, project_id, after, limit)
+        return page
 
     async def start(self, project_id: int, cursor: Position) -> Start:
         """Where to go on from `cursor`: there, or where the project's present epoch begins."""
@@ -70,6 +75,12 @@ class Backlog:
         async with self._engine.connect() as connection:
             entries = await outbox.read(connection, project_id, after, count)
         return [entry for entry in entries if entry.position <= until]
+
+
+async def _read(connection: AsyncConnection, project_id: int, after: Position, limit: int) -> Page:
+    entries = await outbox.read(connection, project_id, after, limit)
+    row = (await connection.execute(_HEAD, {"project_id": project_id})).one()
+    return Page(head_of(row), entries)
 
 
 def as_message(entry: OutboxEntry, now: Instant) -> Change:

@@ -1,0 +1,152 @@
+"""Changes: the outbox over HTTP, for sidecars that cannot reach Redis. A long poll that costs nothing while it waits."""
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from common import transfer
+from common.clock import Clock
+from common.document import Document
+from common.position import Position, PositionError
+from common.problems import Problem, bad_request
+from common.wire import Heartbeat
+from writer.backlog import Backlog, Page, as_message
+from writer.heads import Heads
+from writer.inspection import Epochs
+from writer.outbox import OutboxEntry
+from writer.snapshot import ProjectAccess
+
+MOST_SECONDS: Final = 25.0
+"""The longest wait: proxies cut idle answers at 30 or 60."""
+PAGE: Final = 1_000
+_PAGE_ROWS: Final = 20_000  # of entitlements, which a page of large documents reaches first
+_SECONDS = re.compile(r"\d{1,2}(\.\d{1,3})?")
+
+
+class ChangesHandler:
+    """`GET /api/v1/changes?project_id=&epoch=&after=&wait=`: what followed a position, as soon as there is something."""
+
+    def __init__(self, backlog: Backlog, heads: Heads, epochs: Epochs, access: ProjectAccess, clock: Clock) -> None:
+        self._backlog = backlog
+        self._heads = heads
+        self._epochs = epochs
+        self._access = access
+        self._clock = clock
+        self._reading: dict[tuple[int, Position], asyncio.Task[_Answer]] = {}
+        self._waiting: set[asyncio.Task[bool]] = set()
+        self._ending = False
+
+    def routes(self) -> list[web.RouteDef]:
+        """What it serves."""
+        return [web.get("/api/v1/changes", self.get, allow_head=False)]
+
+    def end(self) -> None:
+        """Answer everybody who waits, now and from now on: the writer shuts down."""
+        self._ending = True
+        for task in self._waiting:
+            task.cancel()
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer a `transfer.ChangesPage`.
+
+        Problems: 400 `invalid_position`, `invalid_wait`; 410 `epoch_changed` and `changes_gone`: take a snapshot;
+        409 `ahead`: the caller knows revisions that were never committed here, so a new epoch begins.
+        """
+        caller = await self._access.project_or_admin(request, request.query.get("project_id"))
+        after = _position(request.query.get("epoch", ""), request.query.get("after", ""))
+        wait = _wait(request.query.get("wait", "1"))
+        answer = await self._read(caller.project_id, after)
+        if answer.is_empty and wait and not self._ending:
+            await self._news(caller.project_id, after, wait)
+            answer = await self._read(caller.project_id, after)
+        response = web.Response(body=answer.body, content_type="application/json")
+        response.enable_compression()
+        return response
+
+    async def _news(self, project_id: int, after: Position, wait: float) -> None:
+        task = asyncio.create_task(self._heads.beyond(project_id, after, wait))
+        self._waiting.add(task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            self._waiting.discard(task)
+
+    async def _read(self, project_id: int, after: Position) -> "_Answer":
+        # Hundreds wait for the same revision and wake together: one read serves all of them.
+        key = (project_id, after)
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._answer(project_id, after))
+            task.add_done_callback(lambda done: self._done(key, done))
+        return await asyncio.shield(task)
+
+    def _done(self, key: tuple[int, Position], task: "asyncio.Task[_Answer]") -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()
+
+    async def _answer(self, project_id: int, after: Position) -> "_Answer":
+        page = await self._backlog.page(project_id, after, PAGE)
+        head = page.head.position
+        if after > head:
+            await self._epochs.raise_epoch(project_id, after, "changes")
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "ahead",
+                f"{after.token} was never committed here; take a snapshot of the new epoch",
+            )
+        _check_gapless(page, after)
+        now = self._clock.now()
+        standing = page.head.standing
+        beat = Heartbeat(head.epoch, head.revision, head.revision, standing.count, standing.digest, now)
+        changes = [as_message(entry, now) for entry in _bounded(page)]
+        body = orjson.dumps(transfer.page_to_json(transfer.ChangesPage(changes, beat)))
+        return _Answer(body, is_empty=not changes)
+
+
+class _Answer:
+    __slots__ = ("body", "is_empty")
+
+    def __init__(self, body: bytes, *, is_empty: bool) -> None:
+        self.body = body
+        self.is_empty = is_empty
+
+
+def _check_gapless(page: Page, after: Position) -> None:
+    head = page.head.position
+    if head.epoch != after.epoch:
+        raise Problem(
+            HTTPStatus.GONE, "epoch_changed", f"the epoch is {head.epoch} now; take a snapshot", epoch=head.epoch
+        )
+    first = page.entries[0].position.revision if page.entries else None
+    if first != after.revision + 1 and (first is not None or head.revision > after.revision):
+        raise Problem(HTTPStatus.GONE, "changes_gone", f"what followed {after.token} is not kept; take a snapshot")
+
+
+def _bounded(page: Page) -> list[OutboxEntry]:
+    rows = 0
+    taken = []
+    for entry in page.entries:
+        taken.append(entry)
+        rows += len(entry.body.entitlements) if isinstance(entry.body, Document) else len(entry.body.features)
+        if rows >= _PAGE_ROWS:
+            break
+    return taken
+
+
+def _position(epoch: str, after: str) -> Position:
+    try:
+        return Position.parse(f"{epoch}.{after}")
+    except PositionError as error:
+        raise bad_request("invalid_position", "epoch and after must be whole numbers, 0 or more") from error
+
+
+def _wait(text: str) -> float:
+    if not _SECONDS.fullmatch(text) or float(text) > MOST_SECONDS:
+        raise bad_request("invalid_wait", f"wait must be seconds from 0 to {MOST_SECONDS:g}")
+    return float(text)
