@@ -13,7 +13,9 @@ async def read(connection: AsyncConnection, project_id: int) -> dict[str, Any]:
     """The catalogue in force for people: amounts in the currency's smallest unit, None where a price has tiers."""
     row = (await connection.execute(_PROJECT, {"project_id": project_id})).one()
     definition = await load_definition(connection, project_id, row.catalog_version)
-    names: dict[str, str | None] = {r.code: r.name for r in await connection.execute(_NAMES, {"project_id": project_id})}
+    names: dict[str, str | None] = {
+        r.code: r.name for r in await connection.execute(_NAMES, {"project_id": project_id})
+    }
     prices = (await connection.execute(_PRICES, {"project_id": project_id})).all()
     return {
         "project_id": row.public_id,

@@ -1,0 +1,196 @@
+"""What operators do, each act one transaction: the same for the admin routes, the command line and a Python prompt."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from common.clock import Clock, Instant
+from common.identifiers import FeatureCode, UserId
+from common.position import Position
+from writer import audit, catalogue_view, grants, keys, projects
+from writer.apply.assignment import Assignment
+from writer.apply.mirror import Mirrored
+from writer.audit import Act, Actor
+from writer.catalogue import apply, mirror, placement, store
+from writer.catalogue.declared import ProjectCatalog
+from writer.catalogue.mirror import CatalogueSource, StripeMirror
+from writer.db.transaction import Transactions
+from writer.grants import Granted, GrantOrder, Revoked
+from writer.keys import Key, NewKey
+from writer.outbox import Cause
+from writer.projects import Changes, Project
+from writer.recompute import Recompute, UserKey, lock_users
+from writer.refusals import UnknownError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """A user computed again: where the project stands, and whether the document changed."""
+
+    position: Position
+    changed: bool
+
+
+class Operations:
+    """Every method raises RefusedError where it will not; `on_commit` is called after something was committed."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        transactions: Transactions,
+        recompute: Recompute,
+        clock: Clock,
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._transactions = transactions
+        self._recompute = recompute
+        self._clock = clock
+        self._on_commit = on_commit
+        self._assignment = Assignment(engine, transactions, recompute)
+        self._mirror = StripeMirror(clock)
+
+    async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
+        """A new project, together with whatever in Stripe's mirror already names it."""
+
+        async def work(connection: AsyncConnection) -> tuple[Project, frozenset[str]]:
+            await placement.begin(connection)
+            await projects.create(connection, public_id, name, hosts, actor, self._clock.now())
+            placed = await placement.place_named(connection, public_id)
+            await mirror.commit_all(connection, placed.projects, actor, self._clock)
+            return await projects.find(connection, public_id), placed.moved_prices
+
+        project, moved = await self._run(work)
+        await self._assign_again(moved, actor)
+        return project
+
+    async def list_projects(self) -> Sequence[Project]:
+        """Every project."""
+        return await self._transactions.run(projects.list_all)
+
+    async def project(self, name: str) -> Project:
+        """The project of that public id."""
+        return await self._transactions.run(lambda connection: projects.find(connection, name))
+
+    async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
+        """Change a project's settings."""
+        return await self._run(lambda connection: projects.update(connection, name, changes, actor))
+
+    async def create_key(self, project: str, app: str, expires_at: Instant | None, actor: Actor) -> NewKey:
+        """A key for one of the project's apps."""
+        return await self._on_project(
+            project, lambda c, found: keys.create(c, found, app, expires_at, actor, self._clock.now())
+        )
+
+    async def list_keys(self, project: str) -> Sequence[Key]:
+        """The project's keys."""
+        return await self._on_project(project, keys.list_all)
+
+    async def rotate_key(self, project: str, key_id: int, overlap: timedelta, actor: Actor) -> NewKey:
+        """A new key beside the old one, which ends after the overlap."""
+        return await self._on_project(
+            project, lambda c, found: keys.rotate(c, found, key_id, overlap, actor, self._clock.now())
+        )
+
+    async def revoke_key(self, project: str, key_id: int, reason: str | None, actor: Actor) -> Key:
+        """End a key now."""
+        return await self._on_project(project, lambda c, found: keys.revoke(c, found, key_id, reason, actor))
+
+    async def grant(self, project: str, order: GrantOrder, actor: Actor) -> Granted:
+        """Give a feature to a user."""
+        return await self._on_project(
+            project, lambda c, found: grants.create(c, self._recompute, found, order, actor, self._clock.now())
+        )
+
+    async def revoke_grant(
+        self, project: str, which: int | tuple[UserId, FeatureCode], reason: str, actor: Actor
+    ) -> Revoked:
+        """Take grants back."""
+        return await self._on_project(
+            project, lambda c, found: grants.revoke(c, self._recompute, found, which, reason, actor)
+        )
+
+    async def recompute_user(self, project: str, user: UserId, actor: Actor) -> Recomputed:
+        """Compute one user again, now; UnknownError `unknown_user` for somebody who never was."""
+
+        async def work(connection: AsyncConnection, found: Project) -> Recomputed:
+            key = UserKey(found.id, user)
+            if not (await connection.execute(_IS_KNOWN, {"project_id": found.id, "user_id": user})).scalar_one():
+                raise UnknownError(
+                    "unknown_user", f"project {project} has no user {user}: nothing was bought or granted"
+                )
+            ref = (await lock_users(connection, [key]))[key]
+            await audit.record(connection, actor, Act("user.recompute", found.id, f"user:{user}"))
+            revisions = await self._recompute.users(connection, [ref], _cause(actor))
+            return Recomputed((await projects.find_by_id(connection, found.id)).position, bool(revisions))
+
+        return await self._on_project(project, work)
+
+    async def recompute_project(self, project: str, actor: Actor) -> int:
+        """Have every user of a project computed again in the background; the job's id."""
+
+        async def work(connection: AsyncConnection, found: Project) -> int:
+            await audit.record(connection, actor, Act("project.recompute", found.id, f"project:{project}"))
+            return await store.add_job(connection, found.id, _cause(actor).name, None)
+
+        return await self._on_project(project, work)
+
+    async def catalogue(self, project: str) -> catalogue_view.CatalogueView:
+        """What was declared and what is in force."""
+        return await self._on_project(project, catalogue_view.read)
+
+    async def plan_catalogue(self, project: str, declared: ProjectCatalog) -> catalogue_view.Plan:
+        """What putting `declared` in force would change, and for how many users; nothing is kept."""
+
+        async def work(connection: AsyncConnection, found: Project) -> catalogue_view.Plan:
+            async with connection.begin_nested() as trial:
+                old = (await store.draft(connection, found.id)).old
+                await apply.apply(connection, found, declared, actor=Actor("plan"), clock=self._clock)
+                new = (await store.draft(connection, found.id)).old
+                plan = await catalogue_view.compare(connection, found.id, old, new)
+                await trial.rollback()
+            return plan
+
+        return await self._on_project(project, work)
+
+    async def apply_catalogue(self, project: str, declared: ProjectCatalog, actor: Actor) -> apply.Applied:
+        """Put `declared` in force; what was bought by prices that changed their project follows them."""
+        applied = await self._on_project(project, lambda c, found: apply.apply(c, found, declared, actor, self._clock))
+        await self._assign_again(applied.moved_prices, actor)
+        return applied
+
+    async def sync_catalogue(self, source: CatalogueSource, actor: Actor) -> Mirrored:
+        """Mirror all of Stripe's products and prices."""
+        done = await mirror.sync(self._transactions, source, self._mirror, actor)
+        self._on_commit()
+        await self._assign_again(done.moved_prices, actor)
+        return done
+
+    async def _assign_again(self, prices: frozenset[str], actor: Actor) -> None:
+        if prices and await self._assignment.of_prices(prices, _cause(actor)):
+            self._on_commit()
+
+    async def _on_project(self, name: str, work: Callable[[AsyncConnection, Project], Awaitable[T]]) -> T:
+        async def on_found(connection: AsyncConnection) -> T:
+            return await work(connection, await projects.find(connection, name))
+
+        return await self._run(on_found)
+
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        result = await self._transactions.run(work)
+        self._on_commit()
+        return result
+
+
+def _cause(actor: Actor) -> Cause:
+    return Cause(f"operator:{actor.name}")
+
+
+_IS_KNOWN: Final = text("""
+SELECT EXISTS (SELECT FROM users WHERE project_id = :project_id AND user_id = :user_id)
+""")
