@@ -12,15 +12,18 @@ _random = random.SystemRandom()
 _handed_out: set[int] = set()
 
 
-def free_port() -> int:
+def free_port(preferred: int | None = None) -> int:
     """Find a loopback TCP port that nobody listens on and that this process has not handed out before.
 
+    `preferred`, such as the one of an earlier run, is taken where it is free.
     Ports below the ephemeral range only: a client that retries a dead port inside that range can be given the same
     port as its own and so connect to itself, and an outgoing connection can take the port of a stopped server.
     """
     top = _ephemeral_start()
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         port = _random.randrange(LOWEST, top) if top > LOWEST else 0
+        if attempt == 0 and preferred is not None:
+            port = preferred
         found = _bindable(port)
         if found is not None and found not in _handed_out:
             _handed_out.add(found)
