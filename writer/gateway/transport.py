@@ -40,7 +40,7 @@ class Patience:
     """How long Stripe is waited for. Seconds."""
 
     connect: float = 5.0
-    answer: float = 20.0
+    answer: float = 10.0
     """One try, from sending to the last byte."""
     tries: int = 3
     pause: float = 0.3

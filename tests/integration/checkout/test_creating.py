@@ -47,6 +47,7 @@ async def test_email_goes_to_the_new_customer(shop: Shop) -> None:
 
 async def test_double_click_on_two_writers_opens_one_session(shop: Shop) -> None:
     """Equal requests at the same moment, on two writers, are answered with one session."""
+    shop.standin.outage.begin(OutageMode.SLOW, delay=0.1)  # so that all of them look before any records
     answers = await both(*(shop.post("checkout/create", shop.order(), writer=n % 2) for n in range(8)))
     assert {status for status, _ in answers} == {200}
     assert len({answer["session_id"] for _, answer in answers}) == 1
@@ -55,6 +56,7 @@ async def test_double_click_on_two_writers_opens_one_session(shop: Shop) -> None
 
 async def test_concurrent_first_purchases_make_one_customer(shop: Shop) -> None:
     """Different first purchases of a user at the same moment, with other addresses, share one customer."""
+    shop.standin.outage.begin(OutageMode.SLOW, delay=0.1)  # so that all of them look before any records
     orders = [shop.order("team"), shop.order("once", email="a@example.com"), shop.order("pro", email="b@example.com")]
     answers = await both(*(shop.post("checkout/create", order, writer=n % 2) for n, order in enumerate(orders)))
     assert [status for status, _ in answers] == [200, 200, 200]
@@ -94,6 +96,7 @@ async def test_idempotency_key_repeats_its_session(shop: Shop) -> None:
 
 async def test_idempotency_key_with_another_body_is_refused(shop: Shop) -> None:
     """A key that was sent with another body is refused, also when both come at the same moment on two writers."""
+    shop.standin.outage.begin(OutageMode.SLOW, delay=0.1)  # so that all of them look before any records
     key = {"Idempotency-Key": "k-1"}
     orders = [shop.order("once", user="ann"), shop.order("once", user="bob")]
     answers = await both(
@@ -150,6 +153,7 @@ async def test_only_the_newest_checkout_of_a_product_stays_open(shop: Shop) -> N
 
 async def test_concurrent_checkouts_of_a_product_leave_one_open(shop: Shop) -> None:
     """Monthly and yearly at the same moment leave exactly one session open."""
+    shop.standin.outage.begin(OutageMode.SLOW, delay=0.1)  # so that all of them look before any records
     await both(
         *(shop.post("checkout/create", shop.order(name), writer=n) for n, name in enumerate(("pro", "pro_yearly")))
     )
