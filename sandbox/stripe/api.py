@@ -143,7 +143,7 @@ class Api:
             raise StripeError(429, message, code="rate_limit")
         elif mode is OutageMode.CUT and request.transport is not None:
             request.transport.abort()
-            raise ConnectionResetError
+            raise StripeError(503, "The connection was cut (sandbox outage).", kind="api_error")
 
     def _authenticate(self, request: web.Request) -> None:
         key = _key_of(request.headers.get("Authorization", ""))
@@ -179,6 +179,8 @@ def problem_as_stripe(api: Api) -> Any:
         try:
             return await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+            if request.match_info.http_exception is None:
+                raise  # a page that was served says itself what it did not find
             return await api.unknown(request)
 
     return unrouted

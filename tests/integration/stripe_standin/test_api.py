@@ -159,6 +159,8 @@ async def test_the_customer_pays_on_a_page(shop: Shop) -> None:
     async with shop.http.post(session.url, data={"act": "pay"}, allow_redirects=False) as page:
         assert (page.status, page.headers["Location"]) == (303, f"http://shop.example/ok?s={session.id}")
     assert "checkout.session.completed" in await shop.settled()
+    async with shop.http.get(f"{shop.standin.url}/c/pay/cs_none") as page:
+        assert (page.status, page.content_type) == (404, "text/html")
 
 
 async def test_the_portal_cancels_and_resumes(shop: Shop) -> None:
@@ -178,13 +180,16 @@ async def test_the_portal_cancels_and_resumes(shop: Shop) -> None:
 
 
 async def test_outages_are_had_on_request(shop: Shop) -> None:
-    """503, then 429 for so many requests, then all is well."""
+    """503, then 429, then a cut connection for so many requests, then all is well."""
     once: tuple[Any, Any] = ({}, {"max_network_retries": 0})
     await shop.control("outage", mode="down", requests=1)
     with pytest.raises(stripe.APIError):
         await shop.client.v1.customers.list_async(*once)
     await shop.control("outage", mode="rate_limit", requests=1)
     with pytest.raises(stripe.RateLimitError):
+        await shop.client.v1.customers.list_async(*once)
+    await shop.control("outage", mode="cut", requests=2)  # the client tries a reused connection twice
+    with pytest.raises(stripe.APIConnectionError):
         await shop.client.v1.customers.list_async(*once)
     await shop.client.v1.customers.list_async(*once)
 
