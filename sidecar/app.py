@@ -12,13 +12,13 @@ from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
 from common.clock import Clock, SystemClock
 from common.identifiers import ProjectId
+from common.listening import listening
 from sidecar.answering import Answerer
 from sidecar.api import Api
 from sidecar.asking import Asker
 from sidecar.bootstrap import Bootstrap
 from sidecar.follower import Follower
 from sidecar.inbox import Inbox
-from sidecar.listening import listening
 from sidecar.management import Management
 from sidecar.metrics import Metrics
 from sidecar.origin import WriterOrigin

@@ -71,6 +71,11 @@ def listening_pool(url: str) -> BlockingConnectionPool:
     return _pool(url, 1, socket_timeout=None)
 
 
+def general_pool(url: str) -> BlockingConnectionPool:
+    """For what is of no consequence: its traffic is kept off the connection that publishes."""
+    return _pool(url, 1)
+
+
 def _pool(url: str, size: int, **options: Any) -> BlockingConnectionPool:
     settings: dict[str, Any] = {
         "protocol": 2,

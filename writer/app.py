@@ -1,0 +1,256 @@
+"""The composition root: the one place that names the parts and puts them together."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from common.clock import Clock, SystemClock
+from common.http import middleware
+from common.identifiers import UserId
+from common.listening import listening
+from writer.admin.catalogue import CatalogueRoutes
+from writer.admin.entitlements import EntitlementRoutes
+from writer.admin.projects import ProjectRoutes
+from writer.admin.sidecars import SidecarRoutes
+from writer.apply.applier import Applier
+from writer.auth import Authenticator
+from writer.background import Background
+from writer.backlog import Backlog
+from writer.catalogue.mirror import StripeMirror
+from writer.catalogue.recompute_jobs import RecomputeJobs
+from writer.changes import ChangesHandler
+from writer.checkout import Checkout
+from writer.checkout_routes import CheckoutRoutes
+from writer.confirm import Confirm
+from writer.customers import Customers
+from writer.db.engine import create_engine
+from writer.db.transaction import Transactions
+from writer.gateway.transport import StripeTransport
+from writer.heads import Heads
+from writer.health import Health
+from writer.inbox import Inbox
+from writer.lineage import LineageKeeper
+from writer.operations import Operations
+from writer.outbox import Cause, Revision
+from writer.pending import PendingEvents
+from writer.pipeline import Pipeline
+from writer.portal import Portal
+from writer.presence import Presences
+from writer.price_check import PriceCheck
+from writer.project_snapshot import ProjectSnapshots
+from writer.rate_limit import Urgency, WindowLimiter
+from writer.reads import Reads
+from writer.recompute import Recompute, UserKey, lock_users
+from writer.redis_link import general_pool
+from writer.relay_metrics import RelayMetrics
+from writer.relay_station import RelaySettings, RelayStation
+from writer.settings import Settings
+from writer.snapshot import SnapshotHandler
+from writer.stripe_gateway import StripeGateway
+from writer.subscriptions import Subscriptions
+from writer.supervision import DATABASE_FAULTS
+from writer.trace import RedisTrace
+from writer.wakeup import Wakeup
+from writer.webhook import Signer, Webhook
+
+_log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What most parts need."""
+
+    settings: Settings
+    clock: Clock
+    registry: CollectorRegistry
+    engine: AsyncEngine
+    relay: Wakeup
+    relay_metrics: RelayMetrics
+    lineage: LineageKeeper
+    transactions: Transactions
+    recompute: Recompute
+    auth: Authenticator
+    operations: Operations
+    jobs: Wakeup
+
+
+@dataclass(frozen=True, slots=True)
+class _Stripe:
+    """Stripe for those who wait for an answer, and for work that can wait; and what applies its objects."""
+
+    interactive: StripeGateway
+    applier: Applier
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """Build a writer and serve; gives the bound address. It is taken down in reverse order, also when half built."""
+    # Claims and leases are this process's: two that share a name, or one started again, are not the same.
+    settings = replace(settings, instance=f"{settings.instance}:{uuid4().hex[:8]}")
+    async with AsyncExitStack() as stack:
+        core = _core(settings, stack)
+        await _look_at_the_database(core)
+        background = Background(core.relay_metrics.crashed)
+        stack.push_async_callback(background.end)
+        heads = Heads(core.engine, core.relay)
+        presences = _relay(core, heads, background)
+        stripe = await _stripe(core, stack)
+        changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
+        app = web.Application(middlewares=[middleware])
+        app.add_routes(
+            [
+                *Health(core.engine, core.registry).routes(),
+                *_ingest(core, stripe, background, stack).routes(),
+                *_checkout(core, stripe).routes(),
+                *Reads(core.engine, core.auth, core.clock).routes(),
+                *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
+                *changes.routes(),
+                *_admin(core, presences),
+            ]
+        )
+        background.start("recompute jobs", _jobs(core).run)
+        background.start("use of keys", core.auth.run)
+        address = await stack.enter_async_context(listening(app, settings.listen))
+        stack.callback(changes.end)
+        _log.info("writer listening address=%s instance=%s", address, settings.instance)
+        yield address
+
+
+def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
+    clock, registry, relay, jobs = SystemClock(), CollectorRegistry(), Wakeup(), Wakeup()
+    engine = create_engine(settings.database)
+    stack.push_async_callback(engine.dispose)
+    relay_metrics = RelayMetrics(registry)
+    lineage = LineageKeeper(engine, relay_metrics, relay.notify)
+    transactions = Transactions(engine, lineage)
+    recompute = Recompute(settings.grace, clock)
+
+    def committed() -> None:
+        relay.notify()
+        jobs.notify()
+
+    return _Core(
+        settings=settings,
+        clock=clock,
+        registry=registry,
+        engine=engine,
+        relay=relay,
+        relay_metrics=relay_metrics,
+        lineage=lineage,
+        transactions=transactions,
+        recompute=recompute,
+        auth=Authenticator(engine, settings.admin_keys, clock),
+        operations=Operations(engine, transactions, recompute, clock, committed),
+        jobs=jobs,
+    )
+
+
+async def _look_at_the_database(core: _Core) -> None:
+    """Before anything can be given a revision: is this the database that the epochs began in?"""
+    try:
+        await core.lineage.check()
+    except DATABASE_FAULTS as error:
+        # The writer starts all the same and is not ready; the relay goes on asking once a second.
+        _log.warning("the database is away at the start error=%s", type(error).__name__)
+
+
+def _relay(core: _Core, heads: Heads, background: Background) -> Presences:
+    async def recompute_user(project_id: int, user: UserId) -> list[Revision]:
+        async def work(connection: AsyncConnection) -> list[Revision]:
+            refs = await lock_users(connection, [UserKey(project_id, user)])
+            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"))
+
+        revisions = await core.transactions.run(work)
+        if revisions:
+            core.relay.notify()
+        return revisions
+
+    settings = RelaySettings(core.settings.redis_url, core.settings.instance, core.settings.cache_ttl)
+    station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
+    background.start("relay", station.run)
+    return station.presences
+
+
+async def _stripe(core: _Core, stack: AsyncExitStack) -> _Stripe:
+    limiter = WindowLimiter(core.settings.stripe.max_rps)
+    transport = StripeTransport(core.settings.stripe, limiter, core.clock)
+    await stack.enter_async_context(transport)
+    applier = Applier(
+        core.engine,
+        core.transactions,
+        core.recompute,
+        StripeGateway(transport),
+        StripeMirror(core.clock),
+        core.relay,
+        core.registry,
+    )
+    return _Stripe(StripeGateway(transport, Urgency.PAYER), applier)
+
+
+def _ingest(core: _Core, stripe: _Stripe, background: Background, stack: AsyncExitStack) -> Webhook:
+    settings = core.settings
+    redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
+    stack.push_async_callback(redis.aclose)
+    trace = RedisTrace(redis, core.clock)
+    background.start("webhook trace", trace.run)
+    pipeline = Pipeline(
+        PendingEvents(core.engine, settings.instance, settings.event_claim),
+        stripe.applier,
+        core.clock,
+        core.registry,
+        core.relay_metrics.crashed,
+    )
+    background.start("pipeline", pipeline.run)
+    stack.push_async_callback(pipeline.stop, _DRAIN_SECONDS)
+    return Webhook(
+        Signer(settings.stripe.webhook_secrets, core.clock),
+        Inbox(core.engine, settings.instance, settings.event_claim),
+        pipeline,
+        trace,
+        core.registry,
+        livemode=settings.stripe.livemode,
+    )
+
+
+def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
+    livemode = core.settings.stripe.livemode
+    customers = Customers(core.transactions, stripe.interactive, livemode=livemode)
+    portal = Portal(core.transactions, stripe.interactive, customers)
+    prices = PriceCheck(core.transactions, stripe.interactive, livemode=livemode)
+    return CheckoutRoutes(
+        core.auth,
+        core.transactions,
+        Checkout(core.transactions, stripe.interactive, prices, customers, portal, core.clock),
+        Confirm(core.transactions, stripe.interactive, stripe.applier, core.relay, core.clock),
+        portal,
+        Subscriptions(core.transactions, core.settings.grace),
+        livemode=livemode,
+    )
+
+
+def _admin(core: _Core, presences: Presences) -> list[web.RouteDef]:
+    return [
+        *ProjectRoutes(core.auth, core.operations).routes(),
+        *EntitlementRoutes(core.auth, core.operations).routes(),
+        *CatalogueRoutes(core.auth, core.operations).routes(),
+        *SidecarRoutes(core.auth, core.operations, presences).routes(),
+    ]
+
+
+def _jobs(core: _Core) -> RecomputeJobs:
+    return RecomputeJobs(
+        core.transactions,
+        core.recompute,
+        instance=core.settings.instance,
+        wakeup=core.jobs,
+        relay_wakeup=core.relay,
+    )
