@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Clock, Instant
+from common.document import Document
 from common.identifiers import FeatureCode, UserId
 from common.position import Position
 from writer import audit, catalogue_view, grants, keys, projects
@@ -19,6 +20,7 @@ from writer.catalogue import apply, mirror, placement, store
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.transaction import Transactions
+from writer.documents import Documents
 from writer.grants import Granted, GrantOrder, Revoked
 from writer.keys import Key, NewKey
 from writer.outbox import Cause
@@ -54,6 +56,7 @@ class Operations:
         self._on_commit = on_commit
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
+        self._documents = Documents(engine, clock)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
         """A new project, together with whatever in Stripe's mirror already names it."""
@@ -76,6 +79,23 @@ class Operations:
     async def project(self, name: str) -> Project:
         """The project of that public id."""
         return await self._transactions.run(lambda connection: projects.find(connection, name))
+
+    async def project_by_any_id(self, name: str | int) -> Project:
+        """The project of that public id, or else of that internal one."""
+
+        async def work(connection: AsyncConnection) -> Project:
+            try:
+                return await projects.find(connection, str(name))
+            except UnknownError:
+                if not str(name).isascii() or not str(name).isdecimal():
+                    raise
+                return await projects.find_by_id(connection, int(name))
+
+        return await self._transactions.run(work)
+
+    async def document(self, project: Project, user: UserId) -> Document:
+        """What a user holds, as committed."""
+        return (await self._documents.held(project.id, user)).document
 
     async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
         """Change a project's settings."""

@@ -77,16 +77,36 @@ def read(environment: Mapping[str, str]) -> Settings:
         redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
         stripe=_stripe(reader),
         admin_keys=reader.secrets("ADMIN_API_KEY"),
-        grace=GraceSettings(
-            entitlement=reader.duration("ENTITLEMENT_GRACE", 72 * _HOUR, most=30 * _DAY),
-            trial=_HOUR,
-            past_due=reader.duration("PAST_DUE_GRACE", 30 * _DAY, most=365 * _DAY),
-        ),
+        grace=_grace(reader),
         # Below a minute, renewal in time would be luck.
         cache_ttl=reader.optional_duration("CACHE_TTL", least=60),
         event_claim=reader.duration("EVENT_CLAIM", 10, least=1, most=600),
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
     )
+    reader.finish()
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """What is needed to work on the database beside a writer: it, and the rules that documents follow."""
+
+    database: DatabaseSettings
+    grace: GraceSettings
+
+
+def read_operator(environment: Mapping[str, str]) -> OperatorSettings:
+    """Only what commands need that speak to nothing but the database."""
+    reader = Reader(environment)
+    settings = OperatorSettings(_database(reader), _grace(reader))
+    reader.finish()
+    return settings
+
+
+def read_stripe(environment: Mapping[str, str]) -> StripeSettings:
+    """Only how Stripe is reached."""
+    reader = Reader(environment)
+    settings = _stripe(reader)
     reader.finish()
     return settings
 
@@ -97,6 +117,14 @@ def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
     settings = _database(reader)
     reader.finish()
     return settings
+
+
+def _grace(reader: Reader) -> GraceSettings:
+    return GraceSettings(
+        entitlement=reader.duration("ENTITLEMENT_GRACE", 72 * _HOUR, most=30 * _DAY),
+        trial=_HOUR,
+        past_due=reader.duration("PAST_DUE_GRACE", 30 * _DAY, most=365 * _DAY),
+    )
 
 
 def _database(reader: Reader) -> DatabaseSettings:

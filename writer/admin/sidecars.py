@@ -14,8 +14,8 @@ from common.problems import Problem, bad_request
 from writer.auth import Authenticator
 from writer.operations import Operations
 from writer.presence import Presence
-from writer.relay import CacheFaultError
 from writer.refusals import answered
+from writer.relay import CacheFaultError
 
 
 class SidecarDirectory(Protocol):

@@ -1,0 +1,25 @@
+"""The `billing` command: what an operator does, on the database that `DATABASE_URL` names.
+
+Exit status: 0 done, 1 refused or failed, 2 the command or the settings are wrong.
+"""
+
+import click
+
+from writer.cli.catalogue import catalog
+from writer.cli.database import check_settings, migrate
+from writer.cli.entitlements import grant, recompute, revoke
+from writer.cli.keys import key
+from writer.cli.projects import project
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="billing-service")
+def main() -> None:
+    """Run the billing and entitlements service: projects, keys, catalogue, grants.
+
+    Works on the database that DATABASE_URL names. Every command takes --json.
+    """
+
+
+for _command in (project, key, catalog, grant, revoke, recompute, migrate, check_settings):
+    main.add_command(_command)

@@ -1,0 +1,34 @@
+"""Types of arguments that click does not know."""
+
+from typing import Any
+
+import click
+import orjson
+
+from common.clock import Instant, TimeError, parse_time
+
+
+class _Time(click.ParamType[Instant]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Instant:
+        try:
+            return parse_time(str(value))
+        except TimeError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Value(click.ParamType[Any]):
+    name = "value"
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Any:
+        """A number or an object as JSON; anything else is text as it stands."""
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+        return parsed if isinstance(parsed, int | dict | str) and not isinstance(parsed, bool) else value
+
+
+TIME = _Time()
+VALUE = _Value()

@@ -1,0 +1,111 @@
+"""One run of a command: settings read, work done, faults told in words with the right exit status."""
+
+import asyncio
+import getpass
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from common.problems import Problem
+from common.settings import SettingsError
+from writer import settings
+from writer.audit import Actor
+from writer.operating import operating
+from writer.operations import Operations
+from writer.refusals import RefusedError
+from writer.supervision import DATABASE_FAULTS
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """What the shell sees."""
+
+    REFUSED = 1
+    USAGE = 2
+
+
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Answer JSON, for programs.")
+yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
+def actor() -> Actor:
+    """Whoever is logged in, for the audit log."""
+    try:
+        return Actor(f"cli:{getpass.getuser()}")
+    except (KeyError, OSError):
+        return Actor("cli:unknown")
+
+
+def operate(work: Callable[[Operations], Awaitable[T]]) -> T:
+    """The result of `work`; every expected fault ends the process with its words on stderr."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+
+    async def run() -> T:
+        async with operating(told(settings.read_operator), application_name="billing-cli") as operations:
+            return await work(operations)
+
+    try:
+        return asyncio.run(run())
+    except RefusedError as error:
+        fail(error.detail, *error.faults)
+    except Problem as problem:
+        fail(problem.detail, status=Exit.USAGE)
+    except DATABASE_FAULTS as error:
+        fail(_database_words(error))
+
+
+def told(read: Callable[[Any], T]) -> T:
+    """Settings out of the environment; all faults on stderr and exit status 2 where they are wrong."""
+    try:
+        return read(os.environ)
+    except SettingsError as error:
+        fail("the settings are wrong:", *error.faults, status=Exit.USAGE)
+
+
+def fail(message: str, *details: str, status: Exit = Exit.REFUSED) -> NoReturn:
+    """Say why on stderr and end."""
+    click.echo(f"billing: {message}", err=True)
+    for detail in details:
+        click.echo(f"  {detail}", err=True)
+    sys.exit(int(status))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; a program that calls is taken at its word."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True)
+
+
+def print_json(body: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
+
+
+def print_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, none: str) -> None:
+    """Rows for people, or a sentence where there are none."""
+    if not rows:
+        click.echo(none)
+        return
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*["" if cell is None else str(cell) for cell in row])
+    # A pipe has no width; cutting off what a program reads would be a loss.
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+
+
+def _database_words(error: BaseException) -> str:
+    # The driver's own words may hold the connection's URL; its kind and the database's code do not.
+    code = getattr(getattr(error, "orig", error), "sqlstate", None)
+    if code == "42P01":
+        return "the database has no schema yet: run billing migrate"
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return f"the database failed ({kind}{f', {code}' if code else ''}): check DATABASE_URL and that Postgres runs"
