@@ -126,7 +126,7 @@ async def test_a_session_names_the_user_of_an_earlier_subscription(ingest: Inges
     ingest.stripe.hold(session, made)
     await ingest.deliver(stripe.event("customer.subscription.created", made), completed(session))
     assert list(await ingest.held()) == ["sub_1 export"]
-    assert not await ingest.query("SELECT FROM purchases")
+    assert not await ingest.query("SELECT 1 FROM purchases")
 
 
 async def test_a_deleted_customer_keeps_what_was_paid_for_life(ingest: Ingest) -> None:
@@ -148,7 +148,7 @@ async def test_a_confirmed_session_needs_no_webhook(ingest: Ingest) -> None:
     assert await ingest.held() == GRANTED
     assert ingest.relay._event.is_set()
     await ingest.deliver(completed(stripe.session()))
-    assert len(await ingest.query("SELECT FROM entitlement_history WHERE user_ref IS NOT NULL")) == 1
+    assert len(await ingest.query("SELECT 1 FROM entitlement_history")) == 1
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
