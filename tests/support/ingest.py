@@ -24,7 +24,8 @@ from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo
 from writer.domain.stripe.event import Event, parse_event
-from writer.inbox import Inbox, Origin as Reached, Stored
+from writer.inbox import Inbox, Stored
+from writer.inbox import Origin as Reached
 from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
@@ -74,7 +75,7 @@ class MemoryStripe:
         """Let Stripe hold these objects."""
         self.objects.update({source["id"]: source for source in sources})
 
-    async def _retrieve(self, id: str) -> Fetched:
+    async def _retrieve(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
         self.asked[id] += 1
         as_of = Instant(int(self.clock.at) * SECOND)
         if self.gate is not None:

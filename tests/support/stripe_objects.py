@@ -18,26 +18,26 @@ _numbers = itertools.count(1)
 Json = dict[str, Any]
 
 
-def price(id: str = "price_pro", product: str = "prod_pro", *, recurring: bool = True, **more: Any) -> Json:
+def price(object_id: str = "price_pro", product: str = "prod_pro", *, recurring: bool = True, **more: Any) -> Json:
     """A price."""
     return {
-        "id": id, "object": "price", "product": product, "type": "recurring" if recurring else "one_time",
+        "id": object_id, "object": "price", "product": product, "type": "recurring" if recurring else "one_time",
         "active": True, "livemode": False, "currency": "usd", "unit_amount": 1000, "nickname": None,
-        "lookup_key": None, "metadata": {}, "recurring": {"interval": "month", "interval_count": 1} if recurring else None,
-        **more,
+        "lookup_key": None, "metadata": {},
+        "recurring": {"interval": "month", "interval_count": 1} if recurring else None, **more,
     }  # fmt: skip
 
 
-def product(id: str = "prod_pro", **more: Any) -> Json:
+def product(object_id: str = "prod_pro", **more: Any) -> Json:
     """A product."""
     return {
-        "id": id, "object": "product", "name": "Pro", "description": None, "active": True, "livemode": False,
+        "id": object_id, "object": "product", "name": "Pro", "description": None, "active": True, "livemode": False,
         "metadata": {}, **more,
     }  # fmt: skip
 
 
 def subscription(
-    id: str = "sub_1",
+    object_id: str = "sub_1",
     *,
     prices: tuple[str, ...] = ("price_pro",),
     status: str = "active",
@@ -51,13 +51,13 @@ def subscription(
     on_items = version >= "2025-03-31"
     items = [
         {
-            "id": f"si_{id}_{name}", "object": "subscription_item", "quantity": 1, "price": price(name),
+            "id": f"si_{object_id}_{name}", "object": "subscription_item", "quantity": 1, "price": price(name),
             "subscription": id, **(period if on_items else {}),
         }
         for name in prices
     ]  # fmt: skip
     return {
-        "id": id, "object": "subscription", "customer": "cus_1", "status": status, "created": NOW, "start_date": NOW,
+        "id": object_id, "object": "subscription", "customer": "cus_1", "status": status, "created": NOW, "start_date": NOW,
         "trial_end": None, "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None, "ended_at": None,
         "collection_method": "charge_automatically", "pause_collection": None, "livemode": False,
         "metadata": {"user_id": "ada", "project_id": "shop"},
@@ -67,13 +67,13 @@ def subscription(
 
 
 def invoice(
-    id: str = "in_1", sub: str | None = "sub_1", *, status: str = "open", version: str = NEW, **more: Any
+    object_id: str = "in_1", sub: str | None = "sub_1", *, status: str = "open", version: str = NEW, **more: Any
 ) -> Json:
     """A subscription's invoice; it names its subscription where `version` puts it."""
     parent = {"type": "subscription_details", "subscription_details": {"subscription": sub}}
     named = {"parent": parent if sub else None} if version >= "2025-03-31" else {"subscription": sub}
     return {
-        "id": id, "object": "invoice", "customer": "cus_1", "status": status, "created": NOW, "due_date": None,
+        "id": object_id, "object": "invoice", "customer": "cus_1", "status": status, "created": NOW, "due_date": None,
         "currency": "usd", "amount_due": 1000, "amount_paid": 1000 if status == "paid" else 0, "livemode": False,
         "status_transitions": {"finalized_at": NOW, "paid_at": NOW if status == "paid" else None},
         **named, **more,
@@ -81,7 +81,7 @@ def invoice(
 
 
 def session(
-    id: str = "cs_1",
+    object_id: str = "cs_1",
     *,
     prices: tuple[str, ...] = ("price_life",),
     status: str = "complete",
@@ -91,13 +91,13 @@ def session(
     """A payment-mode session as the gateway fetches it: with lines, and its payment intent expanded."""
     lines = [
         {
-            "id": f"li_{id}_{name}", "object": "item", "quantity": 1, "amount_total": 1000,
+            "id": f"li_{object_id}_{name}", "object": "item", "quantity": 1, "amount_total": 1000,
             "price": price(name, "prod_life", recurring=False),
         }
         for name in prices
     ]  # fmt: skip
     return {
-        "id": id, "object": "checkout.session", "mode": "payment", "status": status,
+        "id": object_id, "object": "checkout.session", "mode": "payment", "status": status,
         "payment_status": "paid" if status == "complete" else "unpaid", "customer": "cus_1",
         "client_reference_id": None, "subscription": None, "invoice": None, "amount_total": 1000 * len(lines),
         "payment_intent": {"id": intent, "object": "payment_intent", "created": NOW + 30}, "currency": "usd",
@@ -115,25 +115,25 @@ def as_payload(source: Json) -> Json:
     return payload
 
 
-def refund(id: str = "re_1", *, intent: str = "pi_1", amount: int = 1000, status: str = "succeeded") -> Json:
+def refund(object_id: str = "re_1", *, intent: str = "pi_1", amount: int = 1000, status: str = "succeeded") -> Json:
     """A refund."""
     return {
-        "id": id, "object": "refund", "payment_intent": intent, "charge": "ch_1", "amount": amount, "currency": "usd",
+        "id": object_id, "object": "refund", "payment_intent": intent, "charge": "ch_1", "amount": amount, "currency": "usd",
         "status": status, "created": NOW + 60,
     }  # fmt: skip
 
 
-def dispute(id: str = "du_1", *, intent: str = "pi_1", status: str = "lost") -> Json:
+def dispute(object_id: str = "du_1", *, intent: str = "pi_1", status: str = "lost") -> Json:
     """A dispute."""
     return {
-        "id": id, "object": "dispute", "payment_intent": intent, "charge": "ch_1", "amount": 1000, "currency": "usd",
+        "id": object_id, "object": "dispute", "payment_intent": intent, "charge": "ch_1", "amount": 1000, "currency": "usd",
         "status": status, "created": NOW + 60,
     }  # fmt: skip
 
 
-def customer(id: str = "cus_1", **more: Any) -> Json:
+def customer(object_id: str = "cus_1", **more: Any) -> Json:
     """A customer."""
-    return {"id": id, "object": "customer", "livemode": False, "metadata": {}, **more}
+    return {"id": object_id, "object": "customer", "livemode": False, "metadata": {}, **more}
 
 
 def event(event_type: str, source: Json, created: int = NOW, **more: Any) -> Json:

@@ -191,7 +191,7 @@ async def test_a_signed_body_that_is_no_event_is_told(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_limit_is_refused(door: Door, chunked: bool) -> None:  # noqa: FBT001
+async def test_a_body_over_the_limit_is_refused(door: Door, chunked: bool) -> None:
     """413, whether its length is told ahead or not; one of just that size is read."""
 
     async def chunks() -> AsyncIterator[bytes]:
