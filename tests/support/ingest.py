@@ -19,6 +19,7 @@ from tests.support import stripe_objects as stripe
 from tests.support.stripe_objects import Json
 from writer import outbox
 from writer.apply.applier import Applier
+from writer.apply.gateway import Gateway
 from writer.catalogue.mirror import StripeMirror
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
@@ -174,13 +175,13 @@ class Ingest:
 
 
 @asynccontextmanager
-async def opened(database_url: str, claim: float = 10) -> AsyncIterator[Ingest]:
-    """A fresh project on a fresh database."""
+async def opened(database_url: str, claim: float = 10, gateway: Gateway | None = None) -> AsyncIterator[Ingest]:
+    """A fresh project on a fresh database; `gateway` takes the place of the Stripe in memory."""
     engine = create_engine(DatabaseSettings(Secret(database_url), None, 12, 30, 10, 30))
     clock = StoppedClock()
     transactions, recompute = Transactions(engine, Untouched()), Recompute(GRACE, clock)
     memory, registry, relay = MemoryStripe(clock), CollectorRegistry(), Wakeup()
-    applier = Applier(engine, transactions, recompute, memory, StripeMirror(clock), relay, registry)
+    applier = Applier(engine, transactions, recompute, gateway or memory, StripeMirror(clock), relay, registry)
     pending = PendingEvents(engine, "writer-1", claim)
     pipeline = Pipeline(pending, applier, clock, registry, _no_crash, outage=PROMPT, surprise=PROMPT)
     async with engine.begin() as connection:

@@ -57,9 +57,9 @@ def subscription(
         for name in prices
     ]  # fmt: skip
     return {
-        "id": object_id, "object": "subscription", "customer": "cus_1", "status": status, "created": NOW, "start_date": NOW,
-        "trial_end": None, "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None, "ended_at": None,
-        "collection_method": "charge_automatically", "pause_collection": None, "livemode": False,
+        "id": object_id, "object": "subscription", "customer": "cus_1", "status": status, "created": NOW,
+        "start_date": NOW, "trial_end": None, "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,
+        "ended_at": None, "collection_method": "charge_automatically", "pause_collection": None, "livemode": False,
         "metadata": {"user_id": "ada", "project_id": "shop"},
         "items": {"object": "list", "data": items, "has_more": False},
         **({} if on_items else period), **more,
@@ -118,16 +118,16 @@ def as_payload(source: Json) -> Json:
 def refund(object_id: str = "re_1", *, intent: str = "pi_1", amount: int = 1000, status: str = "succeeded") -> Json:
     """A refund."""
     return {
-        "id": object_id, "object": "refund", "payment_intent": intent, "charge": "ch_1", "amount": amount, "currency": "usd",
-        "status": status, "created": NOW + 60,
+        "id": object_id, "object": "refund", "payment_intent": intent, "charge": "ch_1", "amount": amount,
+        "currency": "usd", "status": status, "created": NOW + 60,
     }  # fmt: skip
 
 
 def dispute(object_id: str = "du_1", *, intent: str = "pi_1", status: str = "lost") -> Json:
     """A dispute."""
     return {
-        "id": object_id, "object": "dispute", "payment_intent": intent, "charge": "ch_1", "amount": 1000, "currency": "usd",
-        "status": status, "created": NOW + 60,
+        "id": object_id, "object": "dispute", "payment_intent": intent, "charge": "ch_1", "amount": 1000,
+        "currency": "usd", "status": status, "created": NOW + 60,
     }  # fmt: skip
 
 
