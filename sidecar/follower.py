@@ -47,7 +47,7 @@ class Follower:
         self._clock = clock
         self._fills = Backoff(rng)
         self._starts = Backoff(rng, most=2.0)  # an app waits for the first copy
-        self._loads = Backoff(rng, first=0.25, most=15.0)
+        self._loads = Backoff(rng, first=0.25, most=30.0)
         self._fill_at = 0.0
         self._load_at = 0.0
         self._needed = Needed.NOTHING
@@ -115,6 +115,8 @@ class Follower:
         copy = self._project.replica.copy
         if copy is None or heartbeat.epoch < copy.position.epoch:
             return  # a lineage that was given up moves nobody back, and vouches for nothing
+        if self._project.mode(arrival.at) is Mode.NONE:
+            self._try_soon()
         self._project.heard(arrival.source, Position(heartbeat.epoch, heartbeat.head), arrival.at)
         self._project.freshness.compare_clocks(heartbeat.sent_at, arrival.received_at)
         if heartbeat.epoch > copy.position.epoch:
@@ -150,6 +152,11 @@ class Follower:
         self._needed = max(self._needed, needed)
         if target is not None:
             self._target = target if self._target is None else max(self._target, target)
+
+    def _try_soon(self) -> None:
+        # A source has come back. Every sidecar hears that at the same moment, so each waits a little of its own.
+        self._loads.reset()
+        self._load_at = min(self._load_at, self._clock.monotonic() + self._loads.wait())
 
     def _due_in(self) -> float | None:
         if self._needed is Needed.NOTHING:
