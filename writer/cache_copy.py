@@ -50,7 +50,7 @@ class CacheCopy:
         """What is there, with the change log of `epoch`."""
         meta, users, catalogue, log = await self._commands.read(
             [
-                ("HMGET", keys.meta(project), "epoch", "revision", "refill"),
+                ("HMGET", keys.meta(project), "epoch", "revision", "token"),
                 ("EXISTS", keys.users(project)),
                 ("EXISTS", keys.catalog(project)),
                 ("EXISTS", keys.changes(epoch, project)),

@@ -67,13 +67,13 @@ return 'advanced'
 BEGIN_REFILL: Final = """
 -- KEYS: meta. ARGV: token. Until the refill ends, Redis is said to hold nothing.
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'refill', ARGV[1])
+redis.call('HSET', KEYS[1], 'token', ARGV[1])
 return 1
 """
 
 END_REFILL: Final = """
 -- KEYS: meta. ARGV: token, epoch, revision, count, digest.
-local held = redis.pcall('HGET', KEYS[1], 'refill')
+local held = redis.pcall('HGET', KEYS[1], 'token')
 if held ~= ARGV[1] then
   return 0
 end

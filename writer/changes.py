@@ -1,4 +1,4 @@
-"""Changes: the outbox over HTTP, for sidecars that cannot reach Redis. A long poll that costs nothing while it waits."""
+"""Changes: the outbox over HTTP, for sidecars that cannot reach Redis; a long poll that costs nothing meanwhile."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ _SECONDS = re.compile(r"\d{1,2}(\.\d{1,3})?")
 
 
 class ChangesHandler:
-    """`GET /api/v1/changes?project_id=&epoch=&after=&wait=`: what followed a position, as soon as there is something."""
+    """`GET /api/v1/changes?project_id=&epoch=&after=&wait=`: what followed a position, once there is something."""
 
     def __init__(self, backlog: Backlog, heads: Heads, epochs: Epochs, access: ProjectAccess, clock: Clock) -> None:
         self._backlog = backlog

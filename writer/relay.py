@@ -167,6 +167,8 @@ class ProjectRelay:
             return True
         if page.entries:
             await self._relay(page.entries)
+        elif page.head.position > position:
+            await self._skip(page.head.standing)
         self._metrics.lag(self.lease.project, page.head.position.revision - self._at().revision)
         if self.next_heartbeat == 0.0:
             await self._send_heartbeat(page.head.position)
@@ -180,15 +182,25 @@ class ProjectRelay:
             _log.info("relaying epoch project=%s position=%s", self.lease.project, start.position.token)
 
     async def _relay(self, entries: Sequence[OutboxEntry]) -> None:
-        if entries[0].position.revision != self._at().revision + 1:
-            _log.error("revisions are missing in the outbox project=%s after=%s", self.lease.project, self._at().token)
-            self._on_damage("gap in the outbox")
+        if entries[-1].position.revision != self._at().revision + len(entries):
+            self._report_gap()
         for burst in _bursts(entries):
             await self._publish(burst)
             if burst[-1] is not entries[-1]:
                 await asyncio.sleep(PAUSE_SECONDS)
         if not await self._cursor.advance(self.lease, self._at()):
             raise LeaseLostError
+
+    async def _skip(self, head: Standing) -> None:
+        self._report_gap()
+        async with self.order:
+            self.position, self.standing = head.position, head
+        if not await self._cursor.advance(self.lease, head.position):
+            raise LeaseLostError
+
+    def _report_gap(self) -> None:
+        _log.error("revisions are missing in the outbox project=%s after=%s", self.lease.project, self._at().token)
+        self._on_damage("gap in the outbox")
 
     async def _publish(self, burst: Sequence[OutboxEntry]) -> None:
         project = self.lease.project

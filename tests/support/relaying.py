@@ -1,26 +1,38 @@
 """A writer's relay in this process, and what stands at Redis, as a sidecar would read it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import document as documents
 from common import keys, wire
 from common.clock import SystemClock
-from common.document import Document
+from common.document import Document, DocumentError
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.settings import Secret
 from common.wire import Change, Heartbeat, Message
-from writer.heads import Heads
+from writer.backlog import Backlog, as_message
+from writer.cache import RedisCache
+from writer.cache_copy import CacheCopy
+from writer.heads import Heads, Standing
+from writer.lease import Lease, Leases
 from writer.lineage import LineageKeeper
+from writer.outbox import OutboxEntry
+from writer.project_snapshot import ProjectSnapshots, StoredDocument
+from writer.redis_commands import RedisCommands
+from writer.redis_link import RedisLink
+from writer.refill import Refill, Refilled
+from writer.relay import Cursor, ProjectRelay
 from writer.relay_metrics import RelayMetrics
 from writer.relay_station import RelaySettings, RelayStation
+from writer.repair import Repair
 from writer.wakeup import Wakeup
 
 
@@ -62,6 +74,80 @@ class Relaying:
 
     async def _recompute(self, project_id: int, user: UserId) -> None:
         self.recomputed.append((project_id, user))
+
+
+class LooseRelay:
+    """The parts of a relay, moved by the test step by step: one project, one owner."""
+
+    def __init__(self, engine: AsyncEngine, redis_url: str, instance: str) -> None:
+        clock = SystemClock()
+        self._link = RedisLink(redis_url)
+        commands = RedisCommands(self._link)
+        self.cache = RedisCache(commands, None)
+        self.copy = CacheCopy(commands, None)
+        self.backlog = Backlog(engine)
+        self.snapshots = ProjectSnapshots(engine)
+        self.leases = Leases(engine, instance, clock)
+        self.cursor: Cursor = self.leases
+        self.damage: list[str] = []
+        self._clock = clock
+        self._metrics = RelayMetrics(CollectorRegistry())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._link.close()
+
+    async def take(self) -> Lease:
+        """Take the only project's lease and get ready to relay it."""
+        (lease,) = (await self.leases.renew()).values()
+        self._prepare(lease)
+        return lease
+
+    def forget_cursor(self) -> None:
+        """From now on the writer dies, so to say, before the cursor moves."""
+        self.cursor = _Forgetful()
+        self._prepare(self.relay.lease)
+
+    async def refill(self) -> Refilled:
+        """Make Redis whole."""
+        return await Refill(self.relay, self.snapshots, self.backlog, self.copy, self._clock).run()
+
+    def interrupt_refill(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Do `act` once, in the middle of the next refill."""
+        original = self.copy.write_documents
+
+        async def interrupted(project: ProjectId, stored: Sequence[StoredDocument]) -> Position | None:
+            self.copy.write_documents = original  # type: ignore[method-assign]
+            await act()
+            return await original(project, stored)
+
+        self.copy.write_documents = interrupted  # type: ignore[method-assign]
+
+    def repair(self, on_repaired: Callable[[UserId], None]) -> Repair:
+        """What mends single documents."""
+        return Repair(self.relay, self.snapshots, self.copy, self._metrics, on_repaired)
+
+    async def write_without_looking(self, entries: Sequence[OutboxEntry]) -> None:
+        """What a relay does that was paused between looking at its lease and writing."""
+        last = entries[-1]
+        standing = Standing(last.position, last.count, last.digest)
+        messages = [as_message(entry, self._clock.now()) for entry in entries]
+        await self.cache.publish(self.relay.lease.project, messages)
+        await self.cache.advance(self.relay.lease.project, Position(last.position.epoch, 0), standing)
+
+    def _prepare(self, lease: Lease) -> None:
+        self.relay = ProjectRelay(
+            lease, self.backlog, self.cursor, self.cache, self._clock, self._metrics, self.damage.append
+        )
+
+
+class _Forgetful:
+    async def advance(self, lease: Lease, position: Position) -> bool:
+        return True
 
 
 StartRelay = Callable[..., Awaitable[Relaying]]
@@ -113,19 +199,28 @@ class Subscriber:
 
 
 async def document_at(redis: Redis, project: ProjectId, user: str) -> Document | None:
-    """A user's document as Redis holds it."""
-    data: Any = await redis.get(keys.document(UserId(user), project))
-    return None if data is None else documents.decode(data)
+    """A user's document as Redis holds it; None where it is missing or unreadable."""
+    try:
+        data: Any = await redis.get(keys.document(UserId(user), project))
+        return None if data is None else documents.decode(data)
+    except (ResponseError, DocumentError):
+        return None
 
 
 async def meta_at(redis: Redis, project: ProjectId) -> Position | None:
-    """What Redis says that it holds."""
-    meta: Any = await redis.hgetall(keys.meta(project))
+    """What Redis says that it holds; None where it says nothing readable."""
+    try:
+        meta: Any = await redis.hgetall(keys.meta(project))
+    except ResponseError:
+        return None
     return Position(int(meta[b"epoch"]), int(meta[b"revision"])) if b"epoch" in meta else None
 
 
 async def log_at(redis: Redis, project: ProjectId, epoch: int) -> list[Change]:
-    """The change log's messages."""
-    entries: Any = await redis.xrange(keys.changes(epoch, project))
+    """The change log's messages; none where it is no log."""
+    try:
+        entries: Any = await redis.xrange(keys.changes(epoch, project))
+    except ResponseError:
+        return []
     messages = [wire.decode(fields[keys.STREAM_FIELD.encode()]) for _, fields in entries]
     return [message for message in messages if not isinstance(message, Heartbeat)]

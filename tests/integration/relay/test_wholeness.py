@@ -1,0 +1,202 @@
+"""Redis may lose any key, or all of them: the lease holder notices and makes it whole again (invariants 6 and 11)."""
+
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from common import document as documents
+from common import keys
+from common.identifiers import UserId
+from tests.support.history import grant
+from tests.support.ledger import Ledger
+from tests.support.relaying import (
+    LooseRelay,
+    Relaying,
+    StartRelay,
+    Subscriber,
+    document_at,
+    log_at,
+    meta_at,
+)
+from tests.support.waiting import eventually, until
+from writer.refill import Refilled
+
+WHOLE_SECONDS = 5.0
+
+
+async def _fill(ledger: Ledger, redis: Redis, users: int = 40) -> None:
+    await ledger.edit("pro")
+    await ledger.change_many({f"user_{n}": [grant()] for n in range(users)})
+    await ledger.change("gone", grant())
+    await ledger.change("gone")
+    await eventually(lambda: _is_whole(ledger, redis))
+
+
+async def _is_whole(ledger: Ledger, redis: Redis) -> bool:
+    """Everything that Postgres has stands at Redis, and Redis says so."""
+    head = await ledger.head()
+    if await meta_at(redis, ledger.project) != head:
+        return False
+    rows = await ledger.query("SELECT user_id, revision, digest, is_empty FROM documents")
+    for row in rows:
+        held = await document_at(redis, ledger.project, row.user_id)
+        if held is None or held.position != (head.epoch, row.revision):
+            return False
+        if documents.digest_of(held) != int.from_bytes(row.digest, "big"):
+            return False
+    listed = {row.user_id.encode() for row in rows if not row.is_empty}
+    logged = [message.position.revision for message in await log_at(redis, ledger.project, head.epoch)]
+    return (
+        listed <= await redis.smembers(keys.users(ledger.project))
+        and bool(await redis.exists(keys.catalog(ledger.project)))
+        and logged == list(range(1, head.revision + 1))
+    )
+
+
+async def test_flushall_is_made_good(ledger: Ledger, redis: Redis, start_relay: StartRelay) -> None:
+    """After FLUSHALL documents, users, catalogue, change log and meta are all back within five seconds."""
+    relaying = await start_relay()
+    await _fill(ledger, redis)
+    await redis.flushall()
+    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+    assert relaying.recomputed == []
+
+
+async def test_changes_go_on_while_redis_is_refilled(
+    ledger: Ledger, redis: Redis, redis_url: str, start_relay: StartRelay
+) -> None:
+    """Publishing does not wait for a refill, and the refill ends whole although revisions arrive meanwhile."""
+    async with Subscriber(redis_url, ledger.project) as subscriber:
+        await start_relay()
+        await _fill(ledger, redis, users=2_500)
+        for number in range(30):
+            if number % 10 == 0:
+                await redis.flushall()
+            await ledger.change(f"user_{number}", grant("max"))
+        head = await ledger.head()
+        await until(lambda: subscriber.reached(head.revision))
+
+    async def documents_are_whole() -> bool:
+        return await meta_at(redis, ledger.project) == head and await redis.scard(keys.users(ledger.project)) == 2_500
+
+    await eventually(documents_are_whole)
+    heard = [message.position.revision for message in subscriber.changes]
+    assert sorted(set(heard)) == list(range(1, head.revision + 1))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["entitlements:user_7:shop", "entitlements:gone:shop", "billing:meta:shop", "billing:users:shop",
+     "billing:catalog:shop", "billing:changes"],
+)  # fmt: skip
+async def test_a_deleted_key_comes_back(ledger: Ledger, redis: Redis, start_relay: StartRelay, lost: str) -> None:
+    """Each kind of key that somebody deletes is back within five seconds."""
+    await start_relay()
+    await _fill(ledger, redis)
+    key = keys.changes((await ledger.head()).epoch, ledger.project) if lost == "billing:changes" else lost
+    assert await redis.delete(key) == 1
+    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+
+
+async def test_whose_document_was_deleted_is_computed_again(
+    ledger: Ledger, redis: Redis, start_relay: StartRelay
+) -> None:
+    """A document that somebody deleted is written again, and its user is computed from the sources."""
+    relaying: Relaying = await start_relay()
+    await _fill(ledger, redis)
+    await redis.delete(keys.document(UserId("user_3"), ledger.project))
+    await until(lambda: relaying.recomputed == [(ledger.project_id, UserId("user_3"))], WHOLE_SECONDS)
+    assert relaying.sample("billing_cache_repairs_total", project="shop") == 1
+
+
+def _unreadable(data: bytes) -> bytes:
+    return data[:-20]
+
+
+def _richer(data: bytes) -> bytes:
+    return data.replace(b'"pro"', b'"max"')
+
+
+@pytest.mark.parametrize("change", [_unreadable, _richer])
+async def test_a_document_that_somebody_changed_is_set_right(
+    ledger: Ledger, redis: Redis, start_relay: StartRelay, change: Callable[[bytes], bytes]
+) -> None:
+    """Unreadable or altered content, even at the same revision, is replaced by what Postgres has."""
+    await start_relay()
+    await _fill(ledger, redis)
+    key = keys.document(UserId("user_3"), ledger.project)
+    data = await redis.get(key)
+    assert isinstance(data, bytes)
+    await redis.set(key, change(data))
+    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+
+
+async def test_keys_of_a_wrong_type_are_set_right(ledger: Ledger, redis: Redis, start_relay: StartRelay) -> None:
+    """A text where a hash, a set, a stream or a document belongs does not stop the relay, and is replaced."""
+    await start_relay()
+    await _fill(ledger, redis)
+    head = await ledger.head()
+    for key in (keys.users(ledger.project), keys.changes(head.epoch, ledger.project), keys.meta(ledger.project)):
+        await redis.delete(key)
+        await redis.set(key, "nonsense")
+    await redis.delete(keys.document(UserId("user_3"), ledger.project))
+    await redis.lpush(keys.document(UserId("user_3"), ledger.project), "nonsense")
+    await ledger.change("ada", grant())
+    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+
+
+async def test_the_scrub_finds_what_nobody_reported(
+    ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine
+) -> None:
+    """A walk over all documents mends missing ones, lists who is not listed and takes out who is long gone."""
+    await ledger.change_many({f"user_{n}": [grant()] for n in range(3)})
+    await ledger.change("gone")
+    await ledger.query("UPDATE documents SET computed_at = now() - interval '2 days' WHERE user_id = 'gone'")
+    repaired: list[UserId] = []
+    async with LooseRelay(engine, redis_url, "writer") as loose:
+        await loose.take()
+        await loose.relay.turn()
+        repair = loose.repair(repaired.append)
+        await redis.delete(keys.document(UserId("user_1"), ledger.project))
+        await redis.srem(keys.users(ledger.project), "user_2")
+        await redis.sadd(keys.users(ledger.project), "gone")
+        assert await repair.scrub()
+        assert not await repair.scrub()
+    assert repaired == ["user_1"]
+    assert await document_at(redis, ledger.project, "user_1") is not None
+    assert await redis.smembers(keys.users(ledger.project)) == {b"user_0", b"user_1", b"user_2"}
+
+
+async def test_a_refill_that_was_flushed_midway_does_not_claim_to_be_whole(
+    ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine
+) -> None:
+    """Another FLUSHALL between a refill's begin and end is noticed at its end; the next one ends whole."""
+    await ledger.edit("pro")
+    await ledger.change_many({f"user_{n}": [grant()] for n in range(3)})
+    async with LooseRelay(engine, redis_url, "writer") as loose:
+        await loose.take()
+        await loose.relay.turn()
+        loose.interrupt_refill(redis.flushall)
+        assert await loose.refill() is Refilled.AGAIN
+        assert await meta_at(redis, ledger.project) is None
+        assert await loose.refill() is Refilled.WHOLE
+    assert await _is_whole(ledger, redis)
+
+
+async def test_a_refill_left_over_by_a_dead_writer_is_done_again(
+    ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine, start_relay: StartRelay
+) -> None:
+    """A token that nobody works for is no promise: the next holder refills."""
+    await ledger.change("ada", grant())
+    async with LooseRelay(engine, redis_url, "dead") as dead:
+        await dead.take()
+        await dead.relay.turn()
+        await dead.copy.begin_refill(ledger.project, "token-of-the-dead")
+    await start_relay()
+
+    async def is_whole() -> bool:
+        return await meta_at(redis, ledger.project) == await ledger.head()
+
+    await eventually(is_whole)
