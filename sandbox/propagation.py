@@ -2,7 +2,7 @@
 
 The end is seen from outside: a question is already waiting at the sidecar (`min_revision` of the next revision), and
 the moment its changed answer is here is the end. So nothing is polled while the time runs. The beginning is
-the writer's own note of when the webhook came, read from its changes afterwards. Both by this machine's clock.
+the writer's own note, made as it stores the webhook and read from its changes afterwards. Both by this machine's clock.
 """
 
 import asyncio
@@ -28,10 +28,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A changed answer and how many milliseconds lie between the webhook and it; None: nothing came from outside."""
+    """A changed answer, and how long it took."""
 
     answer: Json
     milliseconds: float | None
+    """From the webhook's arrival at the writer; None where nothing came from outside."""
+    since_cause: float
+    """From the call that caused all of it, such as the customer's payment. Milliseconds, too."""
 
 
 async def changed_by(
@@ -47,12 +50,13 @@ async def changed_by(
     waiting = asyncio.ensure_future(until(lambda answer: answer["allowed"] is wanted, before, sidecar))
     try:
         await asyncio.sleep(0)  # the question goes out first
+        began = time.time()
         await cause()
         async with asyncio.timeout(CHANGE_TIMEOUT_S):
             seen = await waiting
     finally:
         waiting.cancel()
-    return Change(seen.answer, await milliseconds(seen, writer))
+    return Change(seen.answer, await milliseconds(seen, writer), (seen.at - began) * 1000)
 
 
 async def until(holds: Callable[[Json], bool], before: Json, sidecar: Sidecar) -> Seen:

@@ -110,4 +110,4 @@ async def _opens(writer: Endpoint, key: str) -> bool:
 
 async def _sold(writer: Endpoint, app: App) -> set[str]:
     catalog = await writer.call("GET", "/api/v1/catalog", query={"project_id": app.project})
-    return {price["id"] for price in catalog["prices"]}
+    return {price["price_id"] for price in catalog["prices"]}

@@ -20,7 +20,7 @@ from sandbox.parts import Blueprint
 from sandbox.postgres import PostgresServer
 from sandbox.processes import ChildProcess, ProcessError
 from sandbox.redis import RedisServer
-from sandbox.seed import Prices, seed_stripe, seed_writer, until_sold
+from sandbox.seed import Prices, SeedError, seed_stripe, seed_writer, until_sold
 from sandbox.service import Service
 from sandbox.shop import APPS, App
 
@@ -168,6 +168,8 @@ class Stack:
             self._build(name, self.blueprint.sidecar(name, app.project, self.keyring, self.redis.url))
             self.apps[app.project] = self._running(app, prices[app.project])
         await together(*(self._up(f"sidecar-{app.project}") for app in APPS))
+        async with self._timed("both sidecars in step with the writer"):
+            await together(*(_in_step(running.sidecar) for running in self.apps.values()))
 
     async def _migrated(self) -> None:
         await self._up("postgres")
@@ -235,7 +237,19 @@ class Stack:
             log.unlink(missing_ok=True)
 
 
+IN_STEP_S: Final = 15.0
+POLL_S: Final = 0.02
 ORDER: Final = (("sidecar",), ("writer", "stripe"), ("redis", "postgres"))
+
+
+async def _in_step(sidecar: Sidecar) -> None:
+    """Wait until a heartbeat has confirmed its copy; it answers before that, and calls its answers stale."""
+    try:
+        async with asyncio.timeout(IN_STEP_S):
+            while (standing := await sidecar.standing())["stale"] or not standing["complete"]:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        raise SeedError(f"the sidecar of {sidecar.project} is not in step after {IN_STEP_S:g} s: {standing}") from error
 
 
 def _closing_order(names: list[str]) -> list[list[str]]:

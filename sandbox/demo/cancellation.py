@@ -16,19 +16,20 @@ AHEAD_S: Final = 2
 AFTER_S: Final = 0.4
 EVERY_S: Final = 0.01
 TIMEOUT_S: Final = 15.0
+HOUR_S: Final = 3600
 
 
 async def play(world: World) -> None:
-    """A cancellation at a moment, and one at the period's end."""
-    world.report.chapter("Cancelled: denied at the right time")
+    """A cancellation at a moment, one at the period's end, and a renewal."""
+    world.report.chapter("Cancelled: denied at the right time; renewed: allowed on")
     await _at_a_moment(world)
     await _at_period_end(world)
+    await _renewed(world)
 
 
 async def _at_a_moment(world: World) -> None:
     report, notes, stripe = world.report, world.notes, world.stack.stripe
-    found = await notes.writer.api.call("GET", "/api/v1/subscriptions", query={"user_id": "ada"})
-    subscription = found["subscriptions"][0]["id"]
+    subscription, _ = await _subscription(world, "ada")
     before = await notes.sidecar.check("ada", "export")
     end = math.ceil(time.time()) + AHEAD_S
     await stripe.post(f"subscriptions/{subscription}", cancel_at=str(end))
@@ -86,39 +87,51 @@ async def _sampled(app: RunningApp, stop: float) -> list[Sample]:
 
 async def _at_period_end(world: World) -> None:
     report, notes, stripe = world.report, world.notes, world.stack.stripe
-    clock = await stripe.post("test_helpers/test_clocks", frozen_time=str(int(time.time())))
-    subscribing = await changed_by(
-        lambda: _subscribed(world, clock["id"], "cleo"), notes.sidecar, notes.writer, "cleo", "export"
+    bought = await changed_by(
+        lambda: world.paid("cleo", notes.prices.subscription), notes.sidecar, notes.writer, "cleo", "export"
     )
-    report.expect(
-        f"cleo subscribes, her month runs on one of Stripe's test clocks: allowed. {took(subscribing)}",
-        subscribing.answer,
-        allowed=True,
-        source="subscription",
-    )
-    found = await stripe.get("subscriptions", test_clock=clock["id"])
-    subscription = found["data"][0]
-    end = subscription["items"]["data"][0]["current_period_end"]
-    await stripe.post(f"subscriptions/{subscription['id']}", cancel_at_period_end="true")
+    report.expect(f"cleo subscribes: allowed. {took(bought)}", bought.answer, allowed=True, source="subscription")
+    subscription, end = await _subscription(world, "cleo")
+    await stripe.post(f"subscriptions/{subscription}", cancel_at_period_end="true")
     async with asyncio.timeout(TIMEOUT_S):
-        seen = await until(lambda answer: answer["valid_to"] == _text(end), subscribing.answer, notes.sidecar)
+        seen = await until(lambda answer: answer["valid_to"] == end, bought.answer, notes.sidecar)
     report.expect(
-        f"She cancels at the period's end: paid for, so allowed until {_text(end)}",
+        f"She cancels at the period's end: she has paid for it, allowed until {end}",
         seen.answer,
         allowed=True,
-        valid_to=_text(end),
+        valid_to=end,
     )
     ended = await changed_by(
-        lambda: stripe.post(f"test_helpers/test_clocks/{clock['id']}/advance", frozen_time=str(end + 60)),
-        notes.sidecar,
-        notes.writer,
-        "cleo",
-        "export",
+        lambda: stripe.delete(f"subscriptions/{subscription}"), notes.sidecar, notes.writer, "cleo", "export"
     )
-    report.expect(f"Her clock is moved past that: denied. {took(ended)}", ended.answer, allowed=False)
+    report.expect(f"Support ends it at once instead: denied. {took(ended)}", ended.answer, allowed=False)
 
 
-async def _subscribed(world: World, clock: str, user: str) -> None:
+async def _renewed(world: World) -> None:
+    report, notes, stripe = world.report, world.notes, world.stack.stripe
+    clock = await stripe.post("test_helpers/test_clocks", frozen_time=str(int(time.time())))
+    begun = await changed_by(
+        lambda: _subscribed_on(world, clock["id"], "finn"), notes.sidecar, notes.writer, "finn", "export"
+    )
+    until_then = begun.answer["valid_to"]
+    report.expect(
+        f"finn's month runs on one of Stripe's test clocks: allowed until {until_then}, three days of grace included",
+        begun.answer,
+        allowed=True,
+    )
+    _, end = await _subscription(world, "finn")
+    after = int(datetime.fromisoformat(end).timestamp()) + HOUR_S
+    await stripe.post(f"test_helpers/test_clocks/{clock['id']}/advance", frozen_time=str(after))
+    async with asyncio.timeout(TIMEOUT_S):
+        seen = await until(lambda answer: answer["valid_to"] > until_then, begun.answer, notes.sidecar)
+    report.expect(
+        f"The clock is moved by a month, Stripe renews: allowed until {seen.answer['valid_to']}",
+        seen.answer,
+        allowed=True,
+    )
+
+
+async def _subscribed_on(world: World, clock: str, user: str) -> None:
     """A subscription made at Stripe directly, as by a support team in its dashboard: metadata says whose it is."""
     stripe, notes = world.stack.stripe, world.notes
     customer = await stripe.post("customers", test_clock=clock, name=user)
@@ -131,6 +144,13 @@ async def _subscribed(world: World, clock: str, user: str) -> None:
             "metadata[project_id]": notes.app.project,
         },
     )
+
+
+async def _subscription(world: World, user: str) -> tuple[str, str]:
+    """The id of a user's subscription and the end of its period, as the writer tells them to an account page."""
+    found = await world.notes.writer.api.call("GET", "/api/v1/subscriptions", query={"user_id": user})
+    subscription = found["subscriptions"][0]
+    return subscription["id"], subscription["items"][0]["current_period_end"]
 
 
 def _text(moment: int) -> str:

@@ -22,22 +22,22 @@ async def play(world: World) -> None:
     report, notes = world.report, world.notes
     report.chapter("An outage: Redis and the writer are killed")
     session = await notes.writer.checkout("eve", notes.prices.subscription, BACK)
-    async with Redis.from_url(world.stack.redis.url, decode_responses=True) as redis:
-        keys = await _documents(redis, notes.app.project)
-        watcher = Watcher(notes)
-        watching = asyncio.create_task(watcher.run())
-        try:
-            await world.stack.kill("redis", "writer")
-            await _answering(world, watcher)
-            await _paid_meanwhile(world, session["session_id"])
-            await world.stack.restart("redis")
-            report.require("Redis is back, and empty", not await _documents(redis, "notes"), "it holds documents")
-            answer = await notes.sidecar.check("bea", "export")
-            report.expect("The sidecar keeps what it knows: bea may export", answer, allowed=True)
-            await _writer_returns(world, redis, keys)
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+    keys = (await _held(world)).documents
+    watcher = Watcher(notes)
+    watching = asyncio.create_task(watcher.run())
+    try:
+        await world.stack.kill("redis", "writer")
+        await _answering(world, watcher)
+        await _paid_meanwhile(world, session["session_id"])
+        await world.stack.restart("redis")
+        empty = await _held(world)
+        report.require("Redis is back, and empty", not empty.documents and not empty.meta, f"it holds {empty}")
+        answer = await notes.sidecar.check("bea", "export")
+        report.expect("The sidecar keeps what it knows: bea may export", answer, allowed=True)
+        await _writer_returns(world, keys)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
     report.require(
         f"In all that time bea was answered {len(watcher.answers)} times, always: allowed",
         not watcher.failures and all(answer["allowed"] for answer in watcher.answers),
@@ -91,7 +91,7 @@ async def _paid_meanwhile(world: World, session: str) -> None:
     world.report.expect("eve pays now; nobody can hear of it yet", answer, allowed=False, stale=True)
 
 
-async def _writer_returns(world: World, redis: "Redis[str]", keys: set[str]) -> None:
+async def _writer_returns(world: World, keys: set[str]) -> None:
     report, notes = world.report, world.notes
     began = time.monotonic()
     await world.stack.restart("writer")
@@ -100,33 +100,43 @@ async def _writer_returns(world: World, redis: "Redis[str]", keys: set[str]) -> 
     )
 
     async def whole() -> bool:
-        held, standing = await redis.hgetall("billing:meta:notes"), await notes.sidecar.standing()
-        return _agree(held, standing) and keys <= await _documents(redis, notes.app.project)
+        held, standing = await _held(world), await notes.sidecar.standing()
+        return held.equals(standing) and keys <= held.documents
 
     async def caught_up() -> bool:
         answer = await notes.sidecar.check("eve", "export")
         return answer["allowed"] and not answer["stale"]
 
     seconds = await eventually(whole, WHOLE_WITHIN_S)
-    held, standing = await redis.hgetall("billing:meta:notes"), await notes.sidecar.standing()
+    held, standing = await _held(world), await notes.sidecar.standing()
     report.require(
-        f"Redis is whole again after {seconds or 0:.1f} s: count {held.get('count')} and digest "
-        f"{held.get('digest', '')[:8]}… equal the sidecar's",
+        f"Redis is whole again after {seconds or 0:.1f} s: {held.meta.get('count')} users, digest "
+        f"{held.meta.get('digest', '')[:8]}… as in the sidecar",
         seconds is not None,
-        f"Redis says {held}, the sidecar {standing}; of {sorted(keys)} it holds "
-        f"{sorted(await _documents(redis, notes.app.project))}",
+        f"Redis holds {held}, the sidecar {standing}; missing: {sorted(keys - held.documents)}",
     )
     seconds = await eventually(caught_up, CAUGHT_UP_WITHIN_S)
     report.require(
-        f"Stripe's webhook comes again, eve may export: {seconds or 0:.1f} s later the sidecar has caught up",
+        f"Stripe's webhook comes again; {seconds or 0:.1f} s later the sidecar has caught up: eve may export",
         seconds is not None,
         f"it answers {await notes.sidecar.check('eve', 'export')}",
     )
 
 
-def _agree(held: dict[str, str], standing: Json) -> bool:
-    return all(held.get(name) == str(standing[name]) for name in ("epoch", "revision", "count", "digest"))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Redis holds of Notes: what it says of itself, and the keys of documents."""
+
+    meta: dict[str, str]
+    documents: set[str]
+
+    def equals(self, standing: Json) -> bool:
+        """Whether it says of itself what the sidecar says of its copy."""
+        return all(self.meta.get(name) == str(standing[name]) for name in ("epoch", "revision", "count", "digest"))
 
 
-async def _documents(redis: "Redis[str]", project: str) -> set[str]:
-    return {key async for key in redis.scan_iter(match=f"entitlements:*:{project}")}
+async def _held(world: World) -> Held:
+    # A client of its own each time: the server behind it may have been killed since the last.
+    async with Redis.from_url(world.stack.redis.url, decode_responses=True) as redis:
+        meta = await redis.hgetall("billing:meta:notes")
+        return Held(meta, {key async for key in redis.scan_iter(match="entitlements:*:notes")})

@@ -39,7 +39,7 @@ class Report:
         for line in textwrap.wrap(text, WIDTH - 5):
             self._write(f"     {line}", DIM)
 
-    def expect(self, text: str, found: Mapping[str, Any], **wanted: Any) -> None:
+    def expect(self, text: str, found: Mapping[str, Any], /, **wanted: Any) -> None:
         """One line of the story: every part named in `wanted` must be in `found` with that value.
 
         Raises:
