@@ -20,6 +20,7 @@ class Store:
 
     def __init__(self, seed: str | None = None) -> None:
         self.seed = seed or secrets.token_hex(8)
+        self._repeatable = seed is not None
         self.tables: dict[str, dict[str, JsonObject]] = {}
         self.notes: dict[str, dict[str, Any]] = {}
         self.drawn = 0
@@ -82,7 +83,9 @@ class Store:
 
     def load(self, state: JsonObject) -> None:
         """Take back what `dump` gave."""
-        self.seed, self.drawn = state["seed"], state["drawn"]
+        if self._repeatable:
+            # Else ids begin anew: those given out after the last save, before a crash, must not come again.
+            self.seed, self.drawn = state["seed"], state["drawn"]
         self.tables, self.notes = state["tables"], state["notes"]
         items = self.tables.get("subscription_item", {})
         for name, kept in self.note("items_of").items():
