@@ -78,12 +78,12 @@ class MemoryStripe:
 
     async def _retrieve(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
         self.asked[id] += 1
-        as_of = Instant(int(self.clock.at) * SECOND)
+        fetched = Fetched(self.objects.get(id), Instant(int(self.clock.at) * SECOND))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:
             raise self.fault
-        return Fetched(self.objects.get(id), as_of)
+        return fetched
 
     retrieve_subscription = retrieve_session_with_lines = retrieve_invoice = retrieve_customer = _retrieve
     retrieve_refund = retrieve_dispute = retrieve_charge = retrieve_product = retrieve_price = _retrieve

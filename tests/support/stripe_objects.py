@@ -52,7 +52,7 @@ def subscription(
     items = [
         {
             "id": f"si_{object_id}_{name}", "object": "subscription_item", "quantity": 1, "price": price(name),
-            "subscription": id, **(period if on_items else {}),
+            "subscription": object_id, **(period if on_items else {}),
         }
         for name in prices
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.support import stripe_objects as stripe
 from tests.support.ingest import Ingest
 from tests.support.stripe_objects import MONTH, NEW, NOW, OLD, Json
-from writer.apply import owners
+from writer.apply import objects, owners
 from writer.db import sources
-from writer.recompute import UserKey
+from writer.recompute import Recompute, UserKey
 
 CREATED, UPDATED, DELETED = (f"customer.subscription.{name}" for name in ("created", "updated", "deleted"))
 
@@ -86,6 +87,45 @@ async def test_without_the_users_lock_a_source_is_lost(
     monkeypatch.setattr("tests.support.ingest.lock_users", unlocked)
     monkeypatch.setattr(sources, "load", side_by_side)
     assert await lost_sources(ingest, rush, turns=1) == 1
+
+
+async def refund_at_the_moment_of_purchase(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have written and computed before either commits, unless a lock keeps them apart."""
+    users, meet = Recompute.users, asyncio.Barrier(2)
+
+    async def together(*given: Any) -> Any:
+        revisions = await users(*given)
+        with suppress(TimeoutError):  # kept apart: the first gives up waiting, and commits
+            async with asyncio.timeout(0.5):
+                await meet.wait()
+        return revisions
+
+    monkeypatch.setattr(Recompute, "users", together)
+    ingest.stripe.hold(stripe.session())
+    await asyncio.gather(
+        ingest.deliver(stripe.event("checkout.session.completed", stripe.as_payload(stripe.session()))),
+        ingest.deliver(stripe.event("refund.created", stripe.refund())),
+    )
+
+
+async def test_a_refund_at_the_moment_of_its_purchase_revokes(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both hold the payment intent's lock, so that whoever comes second sees the other."""
+    await refund_at_the_moment_of_purchase(ingest, monkeypatch)
+    assert await ingest.held() == {}
+
+
+async def test_without_the_payment_intents_lock_a_refund_is_lost(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above sees what it looks for: a refund that locks only itself misses its purchase, and is missed."""
+    lock = objects.lock
+
+    async def own_only(connection: AsyncConnection, ids: Collection[str]) -> Any:
+        return await lock(connection, [name for name in ids if not name.startswith("pi_")])
+
+    monkeypatch.setattr(objects, "lock", own_only)
+    await refund_at_the_moment_of_purchase(ingest, monkeypatch)
+    assert await ingest.held() == {"cs_1 archive": None}
 
 
 def life() -> Sequence[Json]:

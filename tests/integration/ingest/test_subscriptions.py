@@ -1,5 +1,6 @@
 """A subscription's events, in order and out of it, end in the entitlements that Stripe's state calls for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -78,12 +79,29 @@ async def test_a_thousand_events_cost_one_fetch(ingest: Ingest) -> None:
 async def test_an_event_received_during_a_fetch_is_not_settled_by_it(ingest: Ingest) -> None:
     """The fetch may have missed what it tells, so it stays pending and is worked on next."""
     ingest.stripe.hold(stripe.subscription())
-    await ingest.receive(stripe.event(UPDATED, stripe.subscription()))
+    await ingest.receive(stripe.thin_event("subscription", "sub_1"))
     newest = await ingest.pending.newest("sub_1")
     assert newest is not None
     late = await ingest.receive(stripe.event(UPDATED, stripe.subscription(status="past_due")))
     await ingest.pipeline._attempt("sub_1", newest)
+    assert ingest.stripe.asked["sub_1"] == 1
     assert (await ingest.statuses())[late.id] == "pending"
+
+
+async def test_a_fetch_that_was_overtaken_is_repeated(ingest: Ingest) -> None:
+    """While a fetch is under way another writer applies a newer state: what was fetched does not undo it."""
+    ingest.stripe.gate = asyncio.Event()
+    ingest.stripe.hold(stripe.subscription())
+    await ingest.receive(stripe.thin_event("subscription", "sub_1"))
+    fetching = asyncio.create_task(ingest.pipeline.process("sub_1"))
+    while not ingest.stripe.asked["sub_1"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    ingest.stripe.hold(stripe.subscription(status="unpaid"))
+    await ingest.deliver(stripe.event(UPDATED, stripe.subscription(status="unpaid"), NOW + 1))
+    ingest.stripe.gate.set()
+    await fetching
+    assert ingest.stripe.asked["sub_1"] == 2
+    assert await ingest.held() == {}
 
 
 @pytest.mark.parametrize(
