@@ -1,0 +1,93 @@
+"""Stripe's metadata as a catalogue, and what one version changes against another."""
+
+import pytest
+
+from common.catalogue import Feature, Kind
+from common.identifiers import FeatureCode
+from writer.catalogue import changes
+from writer.catalogue.stripe_metadata import grant_days, plans_and_features
+from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo
+
+PRO, SEATS = FeatureCode("pro"), FeatureCode("seats")
+
+
+@pytest.mark.parametrize(
+    ("text", "granted"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("pro", (PlanFeature(PRO),)),
+        ("pro, pro", (PlanFeature(PRO),)),
+        (" seats = 5 ,pro", (PlanFeature(PRO), PlanFeature(SEATS, 5))),
+        ("seats=unlimited", (PlanFeature(SEATS, "unlimited"),)),
+        ("seats", ()),
+        ("seats=-1, seats=x, a b, =5, pro", (PlanFeature(PRO),)),
+        ("pro=5", (PlanFeature(PRO),)),
+        ("seats=9007199254740992", ()),
+    ],
+)
+def test_feature_codes_with_what_is_declared(text: str, granted: tuple[PlanFeature, ...]) -> None:
+    """The declared kind decides; what does not fit is passed over and never raises."""
+    known = {PRO: Feature(PRO), SEATS: Feature(SEATS, Kind.LIMIT)}
+    plans, added = plans_and_features({"price_1": text}, known)
+    assert (plans["price_1"].features, added) == (granted, {})
+
+
+def test_an_unknown_code_becomes_a_feature() -> None:
+    """A limit where any price gives it a number, else plain; a mention without number then grants nothing."""
+    plans, added = plans_and_features({"price_1": "seats=5,pro", "price_2": "seats"}, {})
+    assert {code: feature.kind for code, feature in added.items()} == {PRO: Kind.PLAIN, SEATS: Kind.LIMIT}
+    assert plans["price_2"].features == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "products", "days"),
+    [({}, {}, None), ({"grant_days": "30"}, {"grant_days": "9"}, 30), ({}, {"grant_days": " 9 "}, 9)]
+    + [({"grant_days": bad}, {}, None) for bad in ("", "0", "-1", "x", "99999999", "1.5", "²")],
+)
+def test_grant_days(own: dict[str, str], products: dict[str, str], days: int | None) -> None:
+    """The price's word, then its product's; what is no sensible number is for life."""
+    assert grant_days(own, products) == days
+
+
+def definition(
+    *plans: Plan, days: int | None = None, kind: Kind = Kind.PLAIN, default: bool | None = None
+) -> Definition:
+    """A version with these plans."""
+    features = {PRO: Feature(PRO, kind, default)}
+    prices = {"price_1": PriceInfo("prod_1", active=True, grant_days=days)}
+    return Definition(1, features, {(plan.origin, plan.target): plan for plan in plans}, prices)
+
+
+PLAN = Plan("price_1", Origin.CATALOG, (PlanFeature(PRO),))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "targets"),
+    [
+        (definition(PLAN), definition(PLAN), []),
+        (definition(PLAN), definition(PLAN, default=True), []),
+        (definition(), definition(PLAN), ["price_1"]),
+        (definition(PLAN), definition(), ["price_1"]),
+        (definition(PLAN), definition(PLAN, days=3), ["price_1"]),
+        (definition(PLAN), definition(PLAN, kind=Kind.CONFIG), ["feature:pro", "price_1"]),
+        (Definition(1), definition(), ["feature:pro"]),
+    ],
+)
+def test_whom_a_version_concerns(old: Definition, new: Definition, targets: list[str]) -> None:
+    """Only what documents hold: defaults are judged when answering."""
+    assert changes.targets(old, new) == targets
+
+
+def test_what_is_told_of_a_change() -> None:
+    """Each feature of a plan with what it was and will be; a changed rank by itself."""
+    seats = Plan("price_1", Origin.CATALOG, (PlanFeature(SEATS, 5, per_unit=True),), rank=1)
+    told = [
+        (one.feature_code, one.effect.value, one.before, one.after)
+        for one in changes.plan_changes(definition(PLAN), definition(seats))
+    ]
+    assert told == [
+        (PRO, "removed", "pro", None),
+        (SEATS, "added", None, "seats 5 per unit"),
+        (None, "changed", "rank 0", "rank 1"),
+    ]
