@@ -19,7 +19,8 @@ class LogLevel(StrEnum):
 
 
 _SECRETS: Final = re.compile(
-    r"\b(?:sk|rk)_(?:live|test)_\w+|\bwhsec_[\w+/=]+|(?<=://)[^\s/@]*:[^\s/@]*(?=@)|(?<=[Bb]earer )\S+"
+    r"\b(?:sk|rk)_(?:live|test)_\w+|\bwhsec_[\w+/=]+|\bbk_[0-9a-f]{64}"
+    r"|(?<=://)[^\s/@]*:[^\s/@]*(?=@)|(?<=[Bb]earer )\S+"
 )
 
 

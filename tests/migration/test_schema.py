@@ -100,7 +100,9 @@ def test_models_and_database_agree_on_table_comments(database_url: str) -> None:
         """SELECT relname, obj_description(oid) FROM pg_class
            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'""",
     )
-    assert dict(found) == {name: table.comment for name, table in Base.metadata.tables.items()}
+    assert {str(row[0]): row[1] for row in found} == {
+        name: table.comment for name, table in Base.metadata.tables.items()
+    }
 
 
 def test_two_runners_wait_for_one_another(empty_database_url: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from common.catalogue import Feature
 from common.document import Value
 from common.identifiers import FeatureCode
-from writer.domain.catalogue import Definition, Origin, Plan
+from writer.domain.catalogue import Definition, Plan
 
 GRANT_TARGET: Final = "feature:"
 """Before a feature's code, this names the holders of manual grants of the feature."""
@@ -104,11 +104,6 @@ def describe(code: str, value: Value, *, per_unit: bool = False) -> str:
     if per_unit:
         words.append("per unit")
     return " ".join(words)
-
-
-def stripe_part(definition: Definition) -> tuple[Plan, ...]:
-    """The plans that Stripe's metadata speaks of."""
-    return tuple(plan for (origin, _), plan in sorted(definition.plans.items()) if origin is Origin.STRIPE)
 
 
 def _texts(plan: Plan | None) -> dict[FeatureCode, str]:

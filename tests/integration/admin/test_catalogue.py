@@ -190,6 +190,20 @@ async def test_edits_at_the_same_moment_lose_nothing(side: Operating) -> None:
     assert versions == [(n + 1,) for n in range(len(versions))]
 
 
+async def test_a_price_and_the_plan_that_names_it_see_each_other(side: Operating) -> None:
+    """A catalogue waits for a price that is just being written, and then has it."""
+    await side.project()
+    body = {"features": {"pro": {}}, "plans": {"price_1": {"features": ["pro"]}}}
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    async with side.engine.begin() as connection:
+        await StripeMirror(side.clock).apply_price(connection, price(), CAUSE)
+        edit = asyncio.create_task(side.call("PUT", PATH, body))
+        while not edit.done() and not await side.rows(waiting):
+            await asyncio.sleep(0.01)
+    assert (await edit)[1]["moved_prices"] == ["price_1"]
+    assert (await catalog(side))["in_force"]["prices"]["price_1"]["active"] is True
+
+
 async def _holders(side: Operating, count: int, price_id: str) -> None:
     """Users with an active subscription item on the price, written as the mirror holds them."""
     await side.rows(
@@ -235,7 +249,7 @@ async def test_holders_follow_a_new_version_in_chunks(side: Operating, monkeypat
 async def test_only_those_concerned_are_computed(side: Operating) -> None:
     """A change of one plan leaves holders of others alone, a default concerns nobody, a kind its manual grants."""
     await side.project()
-    features = {"pro": {}, "seats": {"kind": "limit"}}
+    features: dict[str, Any] = {"pro": {}, "seats": {"kind": "limit"}}
     await side.call("PUT", PATH, {"features": features, "plans": {"price_1": {"features": ["pro"]}}})
     assert await side.rows("SELECT targets FROM recompute_jobs ORDER BY id DESC LIMIT 1") == [
         (["feature:pro", "feature:seats", "price_1"],)
