@@ -19,8 +19,6 @@ class Mirrored:
 
     revised: bool
     moved_prices: frozenset[str] = frozenset()
-    moved_prices: frozenset[str] = frozenset()
-    """Prices whose project changed: what was bought by them is to be assigned again, after the commit."""
 
 
 class CatalogueMirror(Protocol):
