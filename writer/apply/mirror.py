@@ -18,7 +18,6 @@ class Mirrored:
     """
 
     revised: bool
-    moved_prices: frozenset[str] = frozenset()
 
 
 class CatalogueMirror(Protocol):
