@@ -38,7 +38,7 @@ class StackConfig:
     data: Path | None = None
     writers: int = 1
     retry_scale: float = 1 / 3000
-    stale_after: str = "3s"
+    stale_after: str = "5s"
 
 
 class Part(Protocol):

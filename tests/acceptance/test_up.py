@@ -110,7 +110,7 @@ async def test_its_data_survives_and_a_killed_one_leaves_no_process(tmp_path: Pa
         assert await up.end(signal.SIGKILL) == -signal.SIGKILL
         await until_gone(everybody)
 
-        await up.start()
+        await up.come_up()
         assert _home(up) == first
         assert (await _check(session, up.settings, "ada"))["allowed"] is True
         assert (await _check(session, up.settings, "bob"))["allowed"] is False

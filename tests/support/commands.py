@@ -14,34 +14,57 @@ ROOT = Path(__file__).resolve().parents[2]
 START_S = 50.0
 
 
-class Up:
-    """A running `make up` with a directory of its own."""
+class Command:
+    """A module run as a program, its output kept in a file."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.output = directory / "output.txt"
+    def __init__(self, output: Path, *arguments: str) -> None:
+        self.output = output
+        self._arguments = arguments
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The command's process."""
+        """Its process."""
         assert self._popen is not None
         return self._popen
-
-    async def start(self) -> None:
-        """Start it and wait until it has written its environment file."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        command = (sys.executable, "-m", "sandbox.up", "--directory", str(self.directory))
-        with self.output.open("wb") as output:
-            # Not asyncio's: its end is looked for, not waited for, also after SIGKILL.
-            self._popen = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)  # noqa: ASYNC220
-        await until(lambda: self.process.poll() is not None or "Ctrl-C" in self.text, START_S)
-        assert self.process.poll() is None, self.text
 
     @property
     def text(self) -> str:
         """What it has printed."""
         return self.output.read_text(encoding="utf-8")
+
+    async def start(self, until_it_says: str) -> None:
+        """Start it and wait until it has printed a text."""
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        command = (sys.executable, "-m", *self._arguments)
+        with self.output.open("wb") as output:
+            # Not asyncio's: its end is looked for, not waited for, also after SIGKILL.
+            self._popen = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)  # noqa: ASYNC220
+        await until(lambda: self.process.poll() is not None or until_it_says in self.text, START_S)
+        assert until_it_says in self.text, self.text
+
+    async def ended(self, timeout_s: float = 20.0) -> int:
+        """Wait for its end; its return code."""
+        await until(lambda: self.process.poll() is not None, timeout_s)
+        return self.process.returncode
+
+    async def end(self, number: signal.Signals) -> int:
+        """Signal it and wait for its end; its return code."""
+        self.process.send_signal(number)
+        return await self.ended()
+
+    async def close(self) -> None:
+        """End it if it still runs."""
+        if self._popen is not None and self._popen.poll() is None:
+            await self.end(signal.SIGTERM)
+
+
+class Up(Command):
+    """A running `make up` with a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "output.txt", "sandbox.up", "--directory", str(directory))
+        self.directory = directory
 
     @property
     def settings(self) -> dict[str, str]:
@@ -50,16 +73,9 @@ class Up:
         shown = subprocess.run(("sh", "-c", names), cwd=self.directory, env={}, capture_output=True, check=True).stdout
         return dict(line.split("=", 1) for line in shown.decode().split("\0") if line)
 
-    async def end(self, number: signal.Signals) -> int:
-        """Signal it and wait for its end; its return code."""
-        self.process.send_signal(number)
-        await until(lambda: self.process.poll() is not None)
-        return self.process.returncode
-
-    async def close(self) -> None:
-        """End it if it still runs."""
-        if self._popen is not None and self._popen.poll() is None:
-            await self.end(signal.SIGTERM)
+    async def come_up(self) -> None:
+        """Start it and wait until it has handed everything out."""
+        await self.start("Ctrl-C ends everything")
 
 
 @asynccontextmanager
@@ -67,7 +83,7 @@ async def running_up(directory: Path) -> AsyncIterator[Up]:
     """`make up` until left."""
     up = Up(directory)
     try:
-        await up.start()
+        await up.come_up()
         yield up
     finally:
         await up.close()
