@@ -1,6 +1,5 @@
 """The composition root: the one place that names the parts and puts them together."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,7 +28,7 @@ from sidecar.redis_feed import RedisFeed
 from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
-from sidecar.supervise import supervise
+from sidecar.supervise import Tasks
 from sidecar.writer_feed import WriterFeed
 
 _log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         stack.push_async_callback(asker.close)
         api = Api(Answerer(projects, asker, parts.clock), parts.metrics)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
-        tasks = _Tasks(parts)
+        tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
         stack.push_async_callback(tasks.stop)
         for project in projects.values():
             _follow(project, parts, tasks)
@@ -93,7 +92,7 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     return _Parts(settings, cache, origin, metrics, refusals, SystemClock(), Random())  # noqa: S311 - jitter only
 
 
-def _follow(project: Project, parts: _Parts, tasks: "_Tasks") -> None:
+def _follow(project: Project, parts: _Parts, tasks: Tasks) -> None:
     clock, rng = parts.clock, parts.rng
     inbox = Inbox()
     subscribed: Callable[[], Awaitable[None]] = _at_once
@@ -112,26 +111,6 @@ def _follow(project: Project, parts: _Parts, tasks: "_Tasks") -> None:
     repair = Repair(project, bootstrap, parts.cache, parts.origin, parts.metrics, parts.refusals, clock)
     follower = Follower(project, inbox, repair, subscribed, parts.metrics, clock, rng)
     tasks.start(f"follower {project.id}", follower.run)
-
-
-class _Tasks:
-    """The background tasks, supervised and ended together."""
-
-    def __init__(self, parts: _Parts) -> None:
-        self._parts = parts
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(supervise(name, run, self._crashed, self._parts.rng), name=name)
-        self._tasks.append(task)
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _crashed(self, name: str) -> None:
-        self._parts.metrics.crashes.labels(name.split(maxsplit=1)[0]).inc()
 
 
 async def _at_once() -> None:

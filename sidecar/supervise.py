@@ -12,6 +12,8 @@ _log = logging.getLogger(__name__)
 
 _SETTLED_AFTER: Final = 60.0  # seconds; a task that ran so long did not crash at once, so the next wait is short again
 
+_SAY_AGAIN: Final = 0.1  # seconds
+
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], crashed: Callable[[str], None], rng: Random) -> None:
     """Run `run` until it returns, again after each crash; `crashed` is told the task's name."""
@@ -29,3 +31,28 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], crashed: Call
         if loop.time() - began > _SETTLED_AFTER:
             backoff.reset()
         await asyncio.sleep(backoff.wait())
+
+
+class Tasks:
+    """Supervised tasks that end together."""
+
+    def __init__(self, crashed: Callable[[str], None], rng: Random) -> None:
+        self._crashed = crashed
+        self._rng = rng
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run `run` in the background from now on."""
+        self._tasks.add(asyncio.create_task(supervise(name, run, self._crashed, self._rng), name=name))
+
+    async def stop(self) -> None:
+        """End them all, however often that must be said.
+
+        Before Python 3.12 `asyncio.wait_for`, with which the Redis client sends, swallows a cancellation that comes
+        just when it is done.
+        """
+        pending = self._tasks
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_SAY_AGAIN)

@@ -16,7 +16,7 @@ from sidecar.backoff import Backoff
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.metrics import Metrics
 from sidecar.sources import Source, UnavailableError
-from sidecar.supervise import supervise
+from sidecar.supervise import Tasks, supervise
 
 
 async def test_a_waiter_is_woken_at_its_position_or_beyond() -> None:
@@ -92,6 +92,26 @@ async def test_a_crashed_task_is_logged_counted_and_restarted(caplog: pytest.Log
         await supervise("follower shop", fragile, crashes.append, Random(1))
     assert (len(runs), crashes) == (3, ["follower shop"] * 2)
     assert "as planned" in caplog.text
+
+
+async def test_a_task_that_swallows_its_end_is_told_again() -> None:
+    """A library may eat a cancellation; stopping still ends."""
+    swallowed = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.sleep(60)
+
+    tasks = Tasks(lambda name: None, Random(1))
+    tasks.start("stubborn", stubborn)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await tasks.stop()
+    assert swallowed.is_set()
 
 
 class Scripted:
