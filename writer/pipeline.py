@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -24,9 +25,15 @@ from writer.supervision import DATABASE_FAULTS, Backoff, Outage, jittered, super
 _log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
+"""A quarter of them is for work that nobody waits for."""
+PATIENCE_SECONDS: Final = 0.1
+"""How long such work lets a payer's go first."""
 POLL_SECONDS: Final = 0.25
 MOST_WAITING: Final = 5_000
 """Objects; beyond them events stay in Postgres until there is room."""
+
+_AWAITED: Final = ("sub_", "cs_", "re_", "pyr_", "du_", "dp_")
+"""What somebody waits for who has just paid or was paid back. Invoices and customers follow."""
 
 _CLAIMED_AT_ONCE: Final = 500
 _BUGS_OF_OURS: Final = (DataError, IntegrityError, ProgrammingError)
@@ -55,7 +62,10 @@ class Pipeline:
         self._workers = workers
         self._outage = outage
         self._surprise = surprise
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._urgent: asyncio.Queue[str] = asyncio.Queue()
+        self._patient: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
+        self._calm = asyncio.Event()
+        self._calm.set()
         self._waiting: set[str] = set()
         self._busy: set[str] = set()
         self._again: set[str] = set()
@@ -71,11 +81,20 @@ class Pipeline:
             self._again.add(object_id)
         elif object_id not in self._waiting and len(self._waiting) < MOST_WAITING:
             self._waiting.add(object_id)
-            self._queue.put_nowait(object_id)
+            if object_id.startswith(_AWAITED):
+                self._calm.clear()
+                self._urgent.put_nowait(object_id)
+            else:
+                self._patient.put_nowait((self._clock.monotonic(), object_id))
 
     async def run(self) -> None:
         """Work until `stop`, or until cancelled."""
-        work = {"pipeline-poll": self._poll, **{f"pipeline-{n}": self._work for n in range(self._workers)}}
+        patient = max(1, self._workers // 4)
+        work = {
+            "pipeline-poll": self._poll,
+            **{f"pipeline-{n}": self._work for n in range(max(1, self._workers - patient))},
+            **{f"pipeline-patient-{n}": self._work_patiently for n in range(patient)},
+        }
         tasks = [asyncio.create_task(supervise(name, job, self._on_crash), name=name) for name, job in work.items()]
         try:
             await self._stopping.wait()
@@ -88,8 +107,9 @@ class Pipeline:
         """Take nothing new, finish what is being worked on within so many seconds, leave the rest to others."""
         self._closing = True
         self._waiting.clear()
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        for queue in (self._urgent, self._patient):
+            while not queue.empty():
+                queue.get_nowait()
         try:
             async with asyncio.timeout(within):
                 while self._busy:  # noqa: ASYNC110 - a shutdown may look a hundred times a second
@@ -121,16 +141,29 @@ class Pipeline:
 
     async def _work(self) -> None:
         while True:
-            object_id = await self._queue.get()
-            self._waiting.discard(object_id)
-            self._busy.add(object_id)
-            try:
-                await self.process(object_id)
-            finally:
-                self._busy.discard(object_id)
-                if object_id in self._again:
-                    self._again.discard(object_id)
-                    self.hand(object_id)
+            await self._take(await self._urgent.get())
+            if self._urgent.empty() and not any(busy.startswith(_AWAITED) for busy in self._busy):
+                self._calm.set()
+
+    async def _work_patiently(self) -> None:
+        """Work on what no payer waits for, while no payer's work is under way; but not for ever later."""
+        while True:
+            since, object_id = await self._patient.get()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(since + PATIENCE_SECONDS - self._clock.monotonic()):
+                    await self._calm.wait()
+            await self._take(object_id)
+
+    async def _take(self, object_id: str) -> None:
+        self._waiting.discard(object_id)
+        self._busy.add(object_id)
+        try:
+            await self.process(object_id)
+        finally:
+            self._busy.discard(object_id)
+            if object_id in self._again:
+                self._again.discard(object_id)
+                self.hand(object_id)
 
     async def process(self, object_id: str) -> None:
         """Apply what waits for one object; a failure is recorded on its events and ends here."""

@@ -1,7 +1,7 @@
 """How the writer reaches Redis: one connection that writes, in order, and a few that read.
 
 All writes pass over one connection: what is published of a project stays in order, and Redis can leave our own
-writes out when it reports changed keys (client-side caching, NOLOOP).
+plain writes out when it reports changed keys (client-side caching, NOLOOP); what our scripts write is reported.
 """
 
 import logging
