@@ -31,7 +31,12 @@ class RedisCache:
 
     async def publish(self, project: ProjectId, changes: Sequence[Change]) -> Published:
         """For each change in order: document or catalogue, users set, change log, channel."""
-        commands = [command for change in changes for command in self._of_change(project, change)]
+        written = [self._written(project, change) for change in changes]
+        # Nobody leaves the set here: a late relay would take out who has come back meanwhile.
+        users = {c.document.user_id for c in changes if isinstance(c, UserChanged) and c.document.entitlements}
+        listed: list[Command] = [("SADD", keys.users(project), *sorted(users))] if users else []
+        told = [command for change in changes for command in _told(project, change)]
+        commands = [*written, *listed, *told]
         replies = await self._commands.write(commands)
         return Published(newest_held(replies), any(WRONG_TYPE in str(r) for r in replies if isinstance(r, Exception)))
 
@@ -48,23 +53,18 @@ class RedisCache:
         """Tell how far the project has come."""
         await self._commands.write([("PUBLISH", keys.channel(project), wire.encode(heartbeat))])
 
-    def _of_change(self, project: ProjectId, change: Change) -> list[Command]:
-        message = wire.encode(change)
-        told = [log_entry(project, change.position, message), ("PUBLISH", keys.channel(project), message)]
+    def _written(self, project: ProjectId, change: Change) -> Command:
         if not isinstance(change, UserChanged):
-            return [write_catalogue(project, catalogues.encode(change.catalogue), change.position), *told]
+            return write_catalogue(project, catalogues.encode(change.catalogue), change.position)
         document = change.document
-        written = write_document(
-            project,
-            document.user_id,
-            documents.encode(document),
-            document.position,
-            expiry(self._ttl, is_empty=not document.entitlements),
-            Mode.NEWER,
-        )
-        # Nobody leaves the set here: a late relay would take out who has come back meanwhile.
-        listed = [("SADD", keys.users(project), document.user_id)] if document.entitlements else []
-        return [written, *listed, *told]
+        seconds = expiry(self._ttl, is_empty=not document.entitlements)
+        data = documents.encode(document)
+        return write_document(project, document.user_id, data, document.position, seconds, Mode.NEWER)
+
+
+def _told(project: ProjectId, change: Change) -> tuple[Command, Command]:
+    message = wire.encode(change)
+    return log_entry(project, change.position, message), ("PUBLISH", keys.channel(project), message)
 
 
 def write_document(

@@ -114,18 +114,20 @@ def _stored(row: Any, head: SnapshotHead) -> StoredDocument:
 
 
 _COLUMNS: Final = """
-SELECT user_ref, user_id, revision, digest, is_empty, body::text AS body,
-    (extract(epoch FROM computed_at) * 1000000)::bigint AS computed_us,
-    extract(epoch FROM clock_timestamp() - computed_at)::float8 AS age
-FROM documents
+SELECT d.user_ref, d.user_id, d.revision, d.digest, d.is_empty, d.body::text AS body,
+    (extract(epoch FROM d.computed_at) * 1000000)::bigint AS computed_us,
+    extract(epoch FROM clock_timestamp() - d.computed_at)::float8 AS age
 """
-_ALL: Final = text(f"{_COLUMNS} WHERE project_id = :project_id")
-_NON_EMPTY: Final = text(f"{_COLUMNS} WHERE project_id = :project_id AND NOT is_empty")
-_AFTER: Final = text(f"{_COLUMNS} WHERE project_id = :project_id AND user_ref > :after ORDER BY user_ref LIMIT :limit")
+_ALL: Final = text(f"{_COLUMNS} FROM documents d WHERE d.project_id = :project_id")
+_NON_EMPTY: Final = text(f"{_COLUMNS} FROM documents d WHERE d.project_id = :project_id AND NOT d.is_empty")
+_AFTER: Final = text(
+    f"{_COLUMNS} FROM documents d WHERE d.project_id = :project_id AND d.user_ref > :after "
+    "ORDER BY d.user_ref LIMIT :limit"
+)
+# A join, because a list in ANY is searched from end to end for every row under a plan that is made once.
 _OF: Final = text(
-    _COLUMNS  # noqa: S608 - a constant
-    + "WHERE project_id = :project_id AND user_ref IN "
-    "(SELECT id FROM users WHERE project_id = :project_id AND user_id = ANY(CAST(:users AS text[])))"
+    f"{_COLUMNS} FROM unnest(CAST(:users AS text[])) AS w(user_id) "
+    "JOIN users u ON u.project_id = :project_id AND u.user_id = w.user_id JOIN documents d ON d.user_ref = u.id"
 )
 
 _HEAD: Final = text("""

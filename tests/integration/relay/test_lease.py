@@ -103,7 +103,8 @@ async def test_another_writer_goes_on_where_one_stopped(
         await ledger.change("ada")
         await ledger.change("bob", grant())
         await until(lambda: subscriber.reached(3))
-        assert [message.position.revision for message in subscriber.changes] == [1, 2, 3]
+        # The first may have been stopped between telling a revision and noting it: then it is told twice.
+        assert list(dict.fromkeys(message.position.revision for message in subscriber.changes)) == [1, 2, 3]
         await until(lambda: second.sample("billing_relay_leases") == 1)
 
 
