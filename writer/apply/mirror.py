@@ -18,6 +18,7 @@ class Mirrored:
     """
 
     revised: bool
+    moved_prices: frozenset[str] = frozenset()
 
 
 class CatalogueMirror(Protocol):
