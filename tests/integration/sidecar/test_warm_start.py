@@ -10,6 +10,7 @@ from common import keys, wire
 from common.clock import Instant, SystemClock
 from common.document import Document
 from common.identifiers import UserId
+from sidecar import redis_feed
 from sidecar.bootstrap import Bootstrap
 from sidecar.freshness import State
 from sidecar.metrics import Metrics
@@ -114,6 +115,7 @@ async def test_a_change_during_the_load_is_not_lost(
         return await catalogue(cache, PROJECT)
 
     monkeypatch.setattr(RedisCache, "catalogue", slow)
+    monkeypatch.setattr(redis_feed, "_FIRST_JITTER", 2.0)  # a load that did not wait for it would come first
     running = await start_sidecar(redis_url)
     await reading.wait()
     change = history.change("new", grant())
