@@ -79,7 +79,7 @@ def main(directory: Path, writers: int) -> None:
     except AlreadyRunningError as error:
         sys.exit(f"make up: {error}")
     except FAULTS as error:
-        sys.exit(f"make up: {error}")
+        sys.exit(f"make up: {error}\nthe logs of all parts are in {_shown(directory / 'logs')}")
 
 
 if __name__ == "__main__":
