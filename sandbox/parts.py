@@ -15,6 +15,8 @@ from sandbox.service import ROOT, Service, ServiceConfig, environment, module_co
 
 STRIPE_MAX_RPS: Final = "100"  # the stand-in has no limit to respect, and a hundred purchases should not queue
 
+EVENT_CLAIM: Final = "2s"  # a killed writer comes back in a second here, and should find its work
+
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
@@ -92,6 +94,7 @@ class Blueprint:
             "STRIPE_API_BASE": self.url("stripe"),
             "STRIPE_MAX_RPS": STRIPE_MAX_RPS,
             "ADMIN_API_KEY": self.keyring.admin,
+            "EVENT_CLAIM": EVENT_CLAIM,
         }
         return Service(ServiceConfig(name, "writer", self._log(name), f"{self.url(name)}/ready", env=settings))
 
