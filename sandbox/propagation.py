@@ -94,7 +94,7 @@ async def milliseconds(seen: Seen, writer: Writer) -> float | None:
 
 
 def _is_cause(message: Json, answer: Json) -> bool:
-    return (
+    return bool(
         message["op"] == "user"
         and message["document"]["user_id"] == answer["user_id"]
         and message["revision"] <= answer["revision"]

@@ -22,41 +22,41 @@ from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
 from writer.background import Background
-from writer.backlog import Backlog
+from writer.cache.link import general_pool
+from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
 from writer.catalogue.recompute_jobs import RecomputeJobs
 from writer.changes import ChangesHandler
-from writer.checkout import Checkout
-from writer.checkout_routes import CheckoutRoutes
-from writer.confirm import Confirm
-from writer.customers import Customers
+from writer.checkout.checkout import Checkout
+from writer.checkout.confirm import Confirm
+from writer.checkout.customers import Customers
+from writer.checkout.portal import Portal
+from writer.checkout.price_check import PriceCheck
+from writer.checkout.routes import CheckoutRoutes
+from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
+from writer.gateway.rate_limit import Urgency, WindowLimiter
+from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
-from writer.heads import Heads
 from writer.health import Health
 from writer.inbox import Inbox
 from writer.lineage import LineageKeeper
-from writer.operations import Operations
+from writer.operations.operations import Operations
 from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
-from writer.portal import Portal
-from writer.presence import Presences
-from writer.price_check import PriceCheck
-from writer.project_snapshot import ProjectSnapshots
-from writer.rate_limit import Urgency, WindowLimiter
 from writer.reads import Reads
 from writer.recompute import Recompute, UserKey, lock_users
-from writer.redis_link import general_pool
-from writer.relay_metrics import RelayMetrics
-from writer.relay_station import RelaySettings, RelayStation
+from writer.relay.backlog import Backlog
+from writer.relay.heads import Heads
+from writer.relay.metrics import RelayMetrics
+from writer.relay.presence import Presences
+from writer.relay.project_snapshot import ProjectSnapshots
+from writer.relay.station import RelaySettings, RelayStation
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
-from writer.stripe_gateway import StripeGateway
-from writer.subscriptions import Subscriptions
 from writer.supervision import DATABASE_FAULTS
-from writer.trace import RedisTrace
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
 

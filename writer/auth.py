@@ -16,8 +16,8 @@ from common.clock import SECOND, Clock, Instant, from_datetime, to_datetime
 from common.identifiers import ProjectId
 from common.problems import Problem, bad_request
 from common.settings import Secret
-from writer.audit import Actor
-from writer.keys import KEY_MARK, hash_of
+from writer.operations.audit import Actor
+from writer.operations.keys import KEY_MARK, hash_of
 
 _log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from common.document import Document
 from common.position import Position, PositionError
 from common.problems import Problem, bad_request
 from common.wire import Heartbeat
-from writer.backlog import Backlog, Page, as_message
-from writer.heads import Heads
-from writer.inspection import Epochs
 from writer.outbox import OutboxEntry
+from writer.relay.backlog import Backlog, Page, as_message
+from writer.relay.heads import Heads
+from writer.relay.inspection import Epochs
 from writer.snapshot import ProjectAccess
 
 MOST_SECONDS: Final = 25.0

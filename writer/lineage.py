@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.position import Position
-from writer.relay_metrics import RelayMetrics
+from writer.relay.metrics import RelayMetrics
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from aiohttp import ETag, web
 from common import transfer
 from common.identifiers import ProjectId
 from common.problems import Problem
-from writer.project_snapshot import ProjectSnapshot, ProjectSnapshots
+from writer.relay.project_snapshot import ProjectSnapshot, ProjectSnapshots
 from writer.supervision import DATABASE_FAULTS
 
 _log = logging.getLogger(__name__)

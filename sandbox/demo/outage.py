@@ -139,4 +139,7 @@ async def _held(world: World) -> Held:
     # A client of its own each time: the server behind it may have been killed since the last.
     async with Redis.from_url(world.stack.redis.url, decode_responses=True) as redis:
         meta = await redis.hgetall("billing:meta:notes")
-        return Held(meta, {key async for key in redis.scan_iter(match="entitlements:*:notes")})
+        return Held(
+            {str(name): str(value) for name, value in meta.items()},
+            {str(key) async for key in redis.scan_iter(match="entitlements:*:notes")},
+        )

@@ -16,26 +16,26 @@ from common.clock import SystemClock
 from common.http import middleware
 from common.settings import Secret
 from sandbox.stripe.server import StripeStandIn
-from writer import keys, projects
 from writer.apply.applier import Applier
-from writer.audit import Actor
 from writer.auth import Authenticator
 from writer.catalogue import mirror as mirroring
 from writer.catalogue.mirror import StripeMirror
-from writer.checkout import Checkout
-from writer.checkout_routes import CheckoutRoutes
-from writer.confirm import Confirm
-from writer.customers import Customers
+from writer.checkout.checkout import Checkout
+from writer.checkout.confirm import Confirm
+from writer.checkout.customers import Customers
+from writer.checkout.portal import Portal
+from writer.checkout.price_check import PriceCheck
+from writer.checkout.routes import CheckoutRoutes
+from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
+from writer.gateway.rate_limit import Urgency, WindowLimiter
+from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import Patience, StripeTransport
-from writer.portal import Portal
-from writer.price_check import PriceCheck
-from writer.rate_limit import Urgency, WindowLimiter
+from writer.operations import keys, projects
+from writer.operations.audit import Actor
 from writer.recompute import Recompute
 from writer.settings import DatabaseSettings, GraceSettings, StripeSettings
-from writer.stripe_gateway import StripeGateway
-from writer.subscriptions import Subscriptions
 from writer.wakeup import Wakeup
 
 ADMIN_KEY = "admin-key-of-the-test"

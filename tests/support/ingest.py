@@ -25,6 +25,7 @@ from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo
 from writer.domain.stripe.event import Event, parse_event
+from writer.gateway.stripe_gateway import Fetched
 from writer.inbox import Inbox, Stored
 from writer.inbox import Origin as Reached
 from writer.outbox import Cause, Revision
@@ -33,7 +34,6 @@ from writer.pipeline import Pipeline
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.schedule import Schedule
 from writer.settings import DatabaseSettings, GraceSettings
-from writer.stripe_gateway import Fetched
 from writer.wakeup import Wakeup
 
 PROMPT = Schedule(first=0.001, longest=0.002, tries=3)

@@ -17,17 +17,17 @@ from common.settings import Secret
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.projects import ProjectRoutes
-from writer.audit import Actor
 from writer.auth import Authenticator
 from writer.catalogue.recompute_jobs import RecomputeJobs
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.health import Health
 from writer.lineage import LineageKeeper
-from writer.operations import Operations
+from writer.operations.audit import Actor
+from writer.operations.operations import Operations
 from writer.reads import Reads
 from writer.recompute import Recompute
-from writer.relay_metrics import RelayMetrics
+from writer.relay.metrics import RelayMetrics
 from writer.settings import DatabaseSettings, GraceSettings
 from writer.wakeup import Wakeup
 

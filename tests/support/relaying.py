@@ -18,21 +18,21 @@ from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.settings import Secret
 from common.wire import Change, Heartbeat, Message
-from writer.backlog import Backlog, as_message
-from writer.cache import RedisCache
-from writer.cache_copy import CacheCopy
-from writer.heads import Heads, Standing
-from writer.lease import Lease, Leases
+from writer.cache.commands import RedisCommands
+from writer.cache.copy import CacheCopy
+from writer.cache.link import RedisLink
+from writer.cache.redis_cache import RedisCache
 from writer.lineage import LineageKeeper
 from writer.outbox import OutboxEntry
-from writer.project_snapshot import ProjectSnapshots, StoredDocument
-from writer.redis_commands import RedisCommands
-from writer.redis_link import RedisLink
-from writer.refill import Refill, Refilled
-from writer.relay import Cursor, ProjectRelay
-from writer.relay_metrics import RelayMetrics
-from writer.relay_station import RelaySettings, RelayStation
-from writer.repair import Repair
+from writer.relay.backlog import Backlog, as_message
+from writer.relay.heads import Heads, Standing
+from writer.relay.lease import Lease, Leases
+from writer.relay.metrics import RelayMetrics
+from writer.relay.project_relay import Cursor, ProjectRelay
+from writer.relay.project_snapshot import ProjectSnapshots, StoredDocument
+from writer.relay.refill import Refill, Refilled
+from writer.relay.repair import Repair
+from writer.relay.station import RelaySettings, RelayStation
 from writer.wakeup import Wakeup
 
 

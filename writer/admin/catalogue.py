@@ -5,11 +5,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from common.http import json_response
-from writer import catalogue_view
 from writer.auth import Authenticator
 from writer.bodies import read_body
 from writer.catalogue.parse import Faults, project_catalog
-from writer.operations import Operations
+from writer.operations import catalogue_view
+from writer.operations.operations import Operations
 from writer.refusals import InvalidError, answered
 
 _PATH: Final = "/api/v1/admin/projects/{project}/catalog"

@@ -14,8 +14,8 @@ from common.problems import bad_request
 from writer.admin.bodies import GrantBody, RecomputeBody, RevokeBody, time_of
 from writer.auth import Authenticator
 from writer.bodies import read_body
-from writer.grants import GrantOrder
-from writer.operations import Operations
+from writer.operations.grants import GrantOrder
+from writer.operations.operations import Operations
 from writer.refusals import answered
 
 _MAX_IDEMPOTENCY_KEY: Final = 255

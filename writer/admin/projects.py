@@ -8,13 +8,13 @@ from aiohttp import web
 
 from common.http import json_response
 from common.problems import bad_request
-from writer import keys, projects
 from writer.admin.bodies import KeyBody, ProjectBody, ProjectChangesBody, ReasonBody, RotateBody, time_of
 from writer.auth import Authenticator
 from writer.bodies import decode, read_body
-from writer.keys import NewKey
-from writer.operations import Operations
-from writer.projects import Changes
+from writer.operations import keys, projects
+from writer.operations.keys import NewKey
+from writer.operations.operations import Operations
+from writer.operations.projects import Changes
 from writer.refusals import answered
 
 _PATH: Final = "/api/v1/admin/projects"

@@ -12,10 +12,10 @@ from common.http import json_response
 from common.identifiers import ProjectId
 from common.problems import Problem, bad_request
 from writer.auth import Authenticator
-from writer.operations import Operations
-from writer.presence import Presence
+from writer.operations.operations import Operations
 from writer.refusals import answered
-from writer.relay import CacheFaultError
+from writer.relay.presence import Presence
+from writer.relay.project_relay import CacheFaultError
 
 
 class SidecarDirectory(Protocol):

@@ -26,9 +26,9 @@ from writer.domain.stripe.kinds import ObjectKind
 from writer.domain.stripe.session import needs_lines
 from writer.domain.stripe.subscription import is_whole
 from writer.domain.stripe.watermark import Verdict, Watermark
+from writer.gateway.stripe_gateway import Fetched
 from writer.outbox import Cause, Revision
 from writer.recompute import Recompute
-from writer.stripe_gateway import Fetched
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from writer.stripe_gateway import Fetched
+from writer.gateway.stripe_gateway import Fetched
 
 
 class Gateway(Protocol):

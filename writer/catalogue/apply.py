@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Clock
 from writer import outbox
-from writer.audit import Actor
 from writer.catalogue import placement, store, tables
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import commit_all
-from writer.projects import Project
+from writer.operations.audit import Actor
+from writer.operations.projects import Project
 from writer.refusals import ConflictError
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Clock
-from writer import audit
 from writer.apply.mirror import Mirrored
-from writer.audit import Actor
 from writer.catalogue import placement, store
 from writer.db.transaction import Transactions
+from writer.operations import audit
+from writer.operations.audit import Actor
 from writer.outbox import Cause
 
 

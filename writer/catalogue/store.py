@@ -8,12 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Instant
-from writer import audit, outbox
-from writer.audit import Act, Actor
+from writer import outbox
 from writer.catalogue import changes, stripe_metadata, tables
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.tables import Mirror
 from writer.domain.catalogue import Definition, PriceInfo
+from writer.operations import audit
+from writer.operations.audit import Act, Actor
 from writer.recompute import load_definition
 
 

@@ -9,17 +9,18 @@ import yaml
 
 from common.clock import SystemClock
 from common.identifiers import ProjectId
-from writer import catalogue_view, settings
+from writer import settings
 from writer.apply.mirror import Mirrored
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.yaml import FORMAT, CatalogFileError, load
-from writer.catalogue_view import Plan
 from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, told, yes_option
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
+from writer.gateway.rate_limit import WindowLimiter
+from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
-from writer.operations import Operations
-from writer.rate_limit import WindowLimiter
-from writer.stripe_gateway import StripeGateway
+from writer.operations import catalogue_view
+from writer.operations.catalogue_view import Plan
+from writer.operations.operations import Operations
 
 
 @click.group()

@@ -10,7 +10,7 @@ from common.identifiers import FeatureCode, UserId
 from common.problems import Problem
 from writer.cli.parameters import TIME, VALUE
 from writer.cli.session import actor, confirm, json_option, operate, print_json, yes_option
-from writer.grants import GrantOrder
+from writer.operations.grants import GrantOrder
 
 
 @click.command()

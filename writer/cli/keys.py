@@ -5,10 +5,10 @@ from datetime import timedelta
 import click
 
 from common.clock import Instant
-from writer import keys
 from writer.cli.parameters import TIME
 from writer.cli.session import actor, confirm, json_option, operate, print_json, print_table, yes_option
-from writer.keys import NewKey
+from writer.operations import keys
+from writer.operations.keys import NewKey
 
 
 @click.group()

@@ -2,9 +2,9 @@
 
 import click
 
-from writer import projects
 from writer.cli.session import actor, json_option, operate, print_json, print_table
-from writer.projects import Project
+from writer.operations import projects
+from writer.operations.projects import Project
 
 
 @click.group()

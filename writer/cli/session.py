@@ -17,9 +17,9 @@ from rich.table import Table
 from common.problems import Problem
 from common.settings import SettingsError
 from writer import settings
-from writer.audit import Actor
-from writer.operating import operating
-from writer.operations import Operations
+from writer.operations.audit import Actor
+from writer.operations.operating import operating
+from writer.operations.operations import Operations
 from writer.refusals import RefusedError
 from writer.supervision import DATABASE_FAULTS
 

@@ -17,7 +17,7 @@ import stripe
 
 from common.clock import SECOND, Clock, Instant, from_datetime
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError, translate
-from writer.rate_limit import RateLimiter, Urgency
+from writer.gateway.rate_limit import RateLimiter, Urgency
 from writer.settings import StripeSettings
 
 API_VERSION: Final = "2026-10-28.endive"

@@ -17,10 +17,10 @@ from sandbox.stripe.server import Options, StripeStandIn
 from tests.support.ingest import Ingest, opened, until
 from tests.support.stripe_standin import DAY, FAST_RETRIES, KEY, SECRET, Receiver, Shop
 from writer.domain.stripe.event import Event
+from writer.gateway.rate_limit import WindowLimiter
+from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
-from writer.rate_limit import WindowLimiter
 from writer.settings import StripeSettings
-from writer.stripe_gateway import StripeGateway
 from writer.webhook import Signer, Webhook
 
 SETTLED = "SELECT NOT EXISTS (SELECT FROM webhook_events WHERE status = 'pending')"

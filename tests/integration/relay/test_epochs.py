@@ -21,7 +21,7 @@ from tests.support.ledger import Ledger, open_engine
 from tests.support.relaying import StartRelay, Subscriber, document_at, meta_at
 from tests.support.waiting import eventually, until
 from writer.lineage import LineageKeeper
-from writer.relay_metrics import RelayMetrics
+from writer.relay.metrics import RelayMetrics
 
 
 def _keeper(engine: AsyncEngine) -> tuple[LineageKeeper, list[str]]:

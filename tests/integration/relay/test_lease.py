@@ -9,7 +9,7 @@ from tests.support.history import grant
 from tests.support.ledger import Ledger
 from tests.support.relaying import StartRelay, Subscriber
 from tests.support.waiting import until
-from writer.lease import LEASE_SECONDS, Lease, Leases
+from writer.relay.lease import LEASE_SECONDS, Lease, Leases
 
 CLOCK = SystemClock()
 

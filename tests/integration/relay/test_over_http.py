@@ -22,12 +22,12 @@ from common.transfer import ChangesPage, SnapshotHead
 from tests.support.history import grant
 from tests.support.ledger import Ledger
 from tests.support.waiting import eventually
-from writer.backlog import Backlog, Page
 from writer.changes import ChangesHandler
-from writer.heads import Heads
 from writer.lineage import LineageKeeper
-from writer.project_snapshot import ProjectSnapshots
-from writer.relay_metrics import RelayMetrics
+from writer.relay.backlog import Backlog, Page
+from writer.relay.heads import Heads
+from writer.relay.metrics import RelayMetrics
+from writer.relay.project_snapshot import ProjectSnapshots
 from writer.snapshot import SnapshotHandler
 from writer.wakeup import Wakeup
 

@@ -21,7 +21,7 @@ from tests.support.relaying import (
     meta_at,
 )
 from tests.support.waiting import eventually, until
-from writer.refill import Refilled
+from writer.relay.refill import Refilled
 
 WHOLE_SECONDS = 5.0
 

@@ -12,10 +12,10 @@ from aiohttp.test_utils import TestServer
 from common.clock import SECOND, SystemClock
 from common.settings import Secret
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
+from writer.gateway.rate_limit import WindowLimiter
+from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import API_VERSION, Outcome, Patience, StripeTransport
-from writer.rate_limit import WindowLimiter
 from writer.settings import StripeSettings
-from writer.stripe_gateway import StripeGateway
 
 DATE = "Thu, 01 Jan 2026 00:00:10 GMT"
 DATE_SECONDS = 1_767_225_610

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from writer.rate_limit import Urgency, WindowLimiter
+from writer.gateway.rate_limit import Urgency, WindowLimiter
 
 WINDOW = 0.1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.problems import Problem
-from writer import return_urls
+from writer.checkout import return_urls
 
 HOSTS = ["app.example.com", "staging.example.com:8443"]
 

@@ -10,12 +10,12 @@ from common.identifiers import ProjectId
 from common.position import Position
 from common.wire import Change, Heartbeat, UserChanged
 from tests.support.history import PROJECT, START, History, grant
-from writer.backlog import Page, Start
-from writer.heads import Head, Standing
-from writer.lease import Lease
 from writer.outbox import OutboxEntry
-from writer.relay import BURST, Advanced, CacheFaultError, LeaseLostError, ProjectRelay, Published
-from writer.relay_metrics import RelayMetrics
+from writer.relay.backlog import Page, Start
+from writer.relay.heads import Head, Standing
+from writer.relay.lease import Lease
+from writer.relay.metrics import RelayMetrics
+from writer.relay.project_relay import BURST, Advanced, CacheFaultError, LeaseLostError, ProjectRelay, Published
 
 
 class _World:

@@ -17,11 +17,11 @@ from common.document import Document
 from common.identifiers import ProjectId
 from common.position import Position
 from common.wire import Change, Heartbeat
-from writer.backlog import Page, Start, as_message
-from writer.heads import Standing
-from writer.lease import Lease
 from writer.outbox import OutboxEntry
-from writer.relay_metrics import RelayMetrics
+from writer.relay.backlog import Page, Start, as_message
+from writer.relay.heads import Standing
+from writer.relay.lease import Lease
+from writer.relay.metrics import RelayMetrics
 
 _log = logging.getLogger(__name__)
 

@@ -12,19 +12,19 @@ from common.clock import Clock, Instant
 from common.document import Document
 from common.identifiers import FeatureCode, UserId
 from common.position import Position
-from writer import audit, catalogue_view, grants, keys, projects
 from writer.apply.assignment import Assignment
 from writer.apply.mirror import Mirrored
-from writer.audit import Act, Actor
 from writer.catalogue import apply, mirror, placement, store
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.transaction import Transactions
 from writer.documents import Documents
-from writer.grants import Granted, GrantOrder, Revoked
-from writer.keys import Key, NewKey
+from writer.operations import audit, catalogue_view, grants, keys, projects
+from writer.operations.audit import Act, Actor
+from writer.operations.grants import Granted, GrantOrder, Revoked
+from writer.operations.keys import Key, NewKey
+from writer.operations.projects import Changes, Project
 from writer.outbox import Cause
-from writer.projects import Changes, Project
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
 

@@ -12,9 +12,9 @@ from common.clock import SystemClock
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.lineage import LineageKeeper
-from writer.operations import Operations
+from writer.operations.operations import Operations
 from writer.recompute import Recompute
-from writer.relay_metrics import RelayMetrics
+from writer.relay.metrics import RelayMetrics
 from writer.settings import OperatorSettings
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.identifiers import UserId
 from common.problems import Problem
 from writer.auth import KeyHolder
-from writer.customers import Customers
+from writer.checkout.customers import Customers
 from writer.db.transaction import Transactions
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import orjson
 
 from common.identifiers import UserId
-from writer import return_urls
 from writer.auth import KeyHolder
-from writer.price_check import SoldPrice
+from writer.checkout import return_urls
+from writer.checkout.price_check import SoldPrice
 
 _LONGEST_REFERENCE: Final = 200
 """Stripe's limit for client_reference_id; metadata takes a user id of any length."""

@@ -9,11 +9,11 @@ from common import keys, wire
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.wire import Change, Heartbeat, UserChanged
-from writer import cache_scripts as scripts
-from writer.cache_scripts import Mode
-from writer.heads import Standing
-from writer.redis_commands import WRONG_TYPE, Command, RedisCommands, script
-from writer.relay import Advanced, Published
+from writer.cache import scripts
+from writer.cache.commands import WRONG_TYPE, Command, RedisCommands, script
+from writer.cache.scripts import Mode
+from writer.relay.heads import Standing
+from writer.relay.project_relay import Advanced, Published
 
 LOG_LENGTH: Final = 10_000
 """About how many revisions a change log keeps."""

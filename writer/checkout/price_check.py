@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.problems import Problem
 from writer.auth import KeyHolder
 from writer.db.transaction import Transactions
-from writer.stripe_gateway import Fetched
+from writer.gateway.stripe_gateway import Fetched
 
 
 class PriceSource(Protocol):

@@ -12,13 +12,13 @@ from common.document import Document, DocumentError
 from common.identifiers import IdentifierError, ProjectId, UserId, user_id
 from common.position import Position
 from common.wire import Change
-from writer import cache_scripts as scripts
-from writer.cache import expiry, log_entry, newest_held, write_catalogue, write_document
-from writer.cache_scripts import Mode
-from writer.heads import Standing
+from writer.cache import scripts
+from writer.cache.commands import RedisCommands, script
+from writer.cache.redis_cache import expiry, log_entry, newest_held, write_catalogue, write_document
+from writer.cache.scripts import Mode
 from writer.lineage import LAST_EPOCH
-from writer.project_snapshot import StoredDocument
-from writer.redis_commands import RedisCommands, script
+from writer.relay.heads import Standing
+from writer.relay.project_snapshot import StoredDocument
 
 _SCAN: Final = 1_000
 _LOG_ENTRIES_AT_A_TIME: Final = 200

@@ -12,21 +12,21 @@ from common import keys
 from common.clock import Clock
 from common.identifiers import ProjectId
 from common.settings import Secret
-from writer.backlog import Backlog
-from writer.cache import RedisCache
-from writer.cache_copy import CacheCopy
-from writer.heads import Heads
-from writer.lease import RENEW_SECONDS, Lease, Leases
+from writer.cache.commands import RedisCommands
+from writer.cache.copy import CacheCopy
+from writer.cache.link import RedisLink
+from writer.cache.redis_cache import RedisCache
 from writer.lineage import LineageKeeper
-from writer.presence import Presences
-from writer.project_snapshot import ProjectSnapshots
-from writer.project_station import ProjectStation
-from writer.redis_commands import RedisCommands
-from writer.redis_link import RedisLink
-from writer.relay_equipment import Equipment, RecomputeUser
-from writer.relay_metrics import RelayMetrics
+from writer.relay.backlog import Backlog
+from writer.relay.equipment import Equipment, RecomputeUser
+from writer.relay.heads import Heads
+from writer.relay.lease import RENEW_SECONDS, Lease, Leases
+from writer.relay.metrics import RelayMetrics
+from writer.relay.presence import Presences
+from writer.relay.project_snapshot import ProjectSnapshots
+from writer.relay.project_station import ProjectStation
+from writer.relay.watch import KeyWatch
 from writer.supervision import DATABASE_FAULTS, Outage, jittered, supervise
-from writer.watch import KeyWatch
 
 _log = logging.getLogger(__name__)
 

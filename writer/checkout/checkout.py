@@ -23,16 +23,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import SECOND, Clock, Instant, from_seconds
 from common.problems import Problem, bad_request
-from writer import checkout_requests as requests
-from writer.checkout_order import Order, session_parameters, stripe_key
-from writer.checkout_requests import Recorded, Session
-from writer.customers import Customers
+from writer.checkout import requests
+from writer.checkout.customers import Customers
+from writer.checkout.order import Order, session_parameters, stripe_key
+from writer.checkout.portal import Portal
+from writer.checkout.price_check import PriceCheck, SoldPrice
+from writer.checkout.requests import Recorded, Session
 from writer.db.transaction import Transactions
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
-from writer.portal import Portal
-from writer.price_check import PriceCheck, SoldPrice
+from writer.gateway.stripe_gateway import Fetched
 from writer.recompute import UserKey, lock_users
-from writer.stripe_gateway import Fetched
 
 _log = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from common.answers import parse_user
 from common.clock import format_time
 from common.http import json_response
 from common.problems import bad_request
-from writer import return_urls
 from writer.auth import KeyHolder
 from writer.bodies import read_body
-from writer.checkout import Checkout
-from writer.checkout_order import Order
-from writer.confirm import Confirm
+from writer.checkout import return_urls
+from writer.checkout.checkout import Checkout
+from writer.checkout.confirm import Confirm
+from writer.checkout.order import Order
+from writer.checkout.portal import Portal
+from writer.checkout.stripe_problems import as_problems
+from writer.checkout.subscriptions import Subscriptions
 from writer.db.transaction import Transactions
-from writer.portal import Portal
-from writer.stripe_problems import as_problems
-from writer.subscriptions import Subscriptions
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,255}")
 _StripeId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\s/]+\Z")]

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from common.clock import Instant
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
+from writer.gateway.rate_limit import Urgency
 from writer.gateway.transport import Reply, StripeTransport
-from writer.rate_limit import Urgency
 
 __all__ = ["Fetched", "StripeGateway", "StripeMissingError", "StripeRefusedError", "StripeUnavailableError"]
 

@@ -18,8 +18,8 @@ from common.problems import Problem
 from writer.auth import KeyHolder
 from writer.db.transaction import Transactions
 from writer.domain.stripe.kinds import ObjectKind
+from writer.gateway.stripe_gateway import Fetched
 from writer.outbox import Cause, Revision
-from writer.stripe_gateway import Fetched
 from writer.wakeup import Wakeup
 
 _DEAD_PAYMENT: Final = frozenset({"requires_payment_method", "canceled"})

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from common.clock import Clock
 from common.document import Document
-from writer.backlog import Backlog, as_message
-from writer.cache_copy import CacheCopy
-from writer.heads import Standing
-from writer.project_snapshot import ProjectSnapshot, ProjectSnapshots
-from writer.relay import LeaseLostError, ProjectRelay
+from writer.cache.copy import CacheCopy
+from writer.relay.backlog import Backlog, as_message
+from writer.relay.heads import Standing
+from writer.relay.project_relay import LeaseLostError, ProjectRelay
+from writer.relay.project_snapshot import ProjectSnapshot, ProjectSnapshots
 
 _log = logging.getLogger(__name__)
 

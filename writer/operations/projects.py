@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import SECOND, Instant, format_time, from_datetime
 from common.identifiers import IdentifierError, ProjectId, project_id
 from common.position import Position
-from writer import audit, outbox
-from writer.audit import Act, Actor
+from writer import outbox
 from writer.domain.catalogue import Definition
+from writer.operations import audit
+from writer.operations.audit import Act, Actor
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)(?:localhost|[a-z0-9](?:[a-z0-9-]{0,62}\.?)+)(?::\d{1,5})?")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from common.position import Position
-from writer.cache_copy import CacheCopy, Holding
-from writer.heads import Heads
-from writer.relay import ProjectRelay
+from writer.cache.copy import CacheCopy, Holding
+from writer.relay.heads import Heads
+from writer.relay.project_relay import ProjectRelay
 
 
 class Epochs(Protocol):

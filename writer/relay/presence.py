@@ -10,7 +10,7 @@ from common import keys
 from common.clock import SECOND, Clock
 from common.identifiers import ProjectId
 from common.position import Position
-from writer.redis_commands import RedisCommands
+from writer.cache.commands import RedisCommands
 
 FORGET_SECONDS: Final = 86_400
 _MOST: Final = 1_000

@@ -8,15 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import Clock
 from common.identifiers import UserId
-from writer.backlog import Backlog
-from writer.cache import RedisCache
-from writer.cache_copy import CacheCopy
-from writer.heads import Heads
-from writer.lease import Leases
+from writer.cache.copy import CacheCopy
+from writer.cache.redis_cache import RedisCache
 from writer.lineage import LineageKeeper
-from writer.presence import Presences
-from writer.project_snapshot import ProjectSnapshots
-from writer.relay_metrics import RelayMetrics
+from writer.relay.backlog import Backlog
+from writer.relay.heads import Heads
+from writer.relay.lease import Leases
+from writer.relay.metrics import RelayMetrics
+from writer.relay.presence import Presences
+from writer.relay.project_snapshot import ProjectSnapshots
 from writer.supervision import Outage
 
 RecomputeUser = Callable[[int, UserId], Awaitable[object]]

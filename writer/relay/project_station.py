@@ -8,13 +8,13 @@ from typing import Final, TypeVar
 
 from common.identifiers import UserId
 from writer import outbox
-from writer.inspection import Inspection
-from writer.lease import Lease
 from writer.lineage import LAST_EPOCH
-from writer.refill import Refill, Refilled
-from writer.relay import CacheFaultError, LeaseLostError, ProjectRelay
-from writer.relay_equipment import Equipment
-from writer.repair import SCRUB_CHUNK, Repair
+from writer.relay.equipment import Equipment
+from writer.relay.inspection import Inspection
+from writer.relay.lease import Lease
+from writer.relay.project_relay import CacheFaultError, LeaseLostError, ProjectRelay
+from writer.relay.refill import Refill, Refilled
+from writer.relay.repair import SCRUB_CHUNK, Repair
 from writer.supervision import DATABASE_FAULTS, Backoff, jittered, supervise
 from writer.wakeup import Wakeup
 

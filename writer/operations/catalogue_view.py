@@ -12,7 +12,7 @@ from writer.catalogue.changes import GRANT_TARGET, FeatureChange, PlanChange
 from writer.catalogue.declared import ProjectCatalog
 from writer.domain import catalogue as definitions
 from writer.domain.catalogue import Definition, PlanFeature
-from writer.projects import Project
+from writer.operations.projects import Project
 from writer.recompute import load_definition
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from writer.redis_link import RedisLink, listening_pool
+from writer.cache.link import RedisLink, listening_pool
 from writer.supervision import Backoff
 
 _log = logging.getLogger(__name__)

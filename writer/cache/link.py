@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from common import keys
-from writer import cache_scripts
+from writer.cache import scripts as cache_scripts
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from writer import cache_scripts
-from writer.redis_link import RedisLink
-from writer.relay import CacheFaultError
+from writer.cache import scripts as cache_scripts
+from writer.cache.link import RedisLink
+from writer.relay.project_relay import CacheFaultError
 
 Command = tuple[Any, ...]
 

@@ -11,11 +11,11 @@ from common.clock import Instant, format_time, from_datetime, to_datetime
 from common.document import Value
 from common.identifiers import FeatureCode, UserId
 from common.position import Position
-from writer import audit
-from writer.audit import Act, Actor
 from writer.catalogue.declared import keepable, value_fault
+from writer.operations import audit
+from writer.operations.audit import Act, Actor
+from writer.operations.projects import Project, find_by_id
 from writer.outbox import Cause
-from writer.projects import Project, find_by_id
 from writer.recompute import Recompute, UserKey, load_definition, lock_users
 from writer.refusals import ConflictError, InvalidError, UnknownError
 

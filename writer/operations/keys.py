@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Instant, format_time, from_datetime, to_datetime
 from common.settings import Secret
-from writer import audit
-from writer.audit import Act, Actor
-from writer.projects import Project
+from writer.operations import audit
+from writer.operations.audit import Act, Actor
+from writer.operations.projects import Project
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 KEY_MARK: Final = "bk_"

@@ -10,10 +10,10 @@ from common import keys
 from common.document import Document, digest_of
 from common.identifiers import UserId
 from common.position import NOWHERE
-from writer.cache_copy import CacheCopy
-from writer.project_snapshot import ProjectSnapshots, StoredDocument
-from writer.relay import ProjectRelay
-from writer.relay_metrics import RelayMetrics
+from writer.cache.copy import CacheCopy
+from writer.relay.metrics import RelayMetrics
+from writer.relay.project_relay import ProjectRelay
+from writer.relay.project_snapshot import ProjectSnapshots, StoredDocument
 
 SCRUB_CHUNK: Final = 500
 

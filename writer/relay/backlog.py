@@ -12,8 +12,8 @@ from common.document import Document
 from common.position import Position
 from common.wire import CatalogChanged, Change, UserChanged
 from writer import outbox
-from writer.heads import Head, Standing, head_of
 from writer.outbox import OutboxEntry
+from writer.relay.heads import Head, Standing, head_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Redis as the writer sees it: links, scripts, documents, traces."""

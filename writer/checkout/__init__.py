@@ -1,0 +1,1 @@
+"""What an app asks on behalf of a payer: checkout, confirm, portal, subscriptions."""

@@ -1,0 +1,1 @@
+"""What operators do: projects, keys, grants, catalogue views, audit."""

@@ -1,0 +1,1 @@
+"""The last station: leases, publishing, heartbeats, and making Redis whole again."""
