@@ -29,13 +29,14 @@ class LineageKeeper:
 
     def __init__(self, engine: AsyncEngine, metrics: RelayMetrics, on_rise: Callable[[], None]) -> None:
         self._engine = engine
+        self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._metrics = metrics
         self._on_rise = on_rise
 
     async def check(self) -> None:
         """Compare the database with what is recorded of it; where they differ, every project gets a new epoch."""
         identity = await self._identity()
-        async with self._engine.connect() as connection:
+        async with self._asking.connect() as connection:
             row = (await connection.execute(_RECORDED)).one()
         if row.identity == identity and not row.moved:
             return
@@ -75,7 +76,7 @@ class LineageKeeper:
     async def _told(self, question: str) -> str:
         # Some hosts do not tell their customers; a word that stays the same stands in.
         try:
-            async with self._engine.connect() as connection:
+            async with self._asking.connect() as connection:
                 return str((await connection.execute(text(question))).scalar_one())
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in _REFUSALS:

@@ -89,10 +89,16 @@ async def settle(
 
     By a payload, that is what was created before it. By a fetch, all that had been received before the fetch.
     """
-    covered = _COVERED_BY_FETCH if fetched else _COVERED_BY_PAYLOAD
-    moment = seen.read_at if fetched else seen.created
-    await connection.execute(covered, {"object_id": object_id, "id": seen.id, "moment": moment})
-    await connection.execute(_SETTLE, {"id": seen.id, "status": status, "reason": reason})
+    await connection.execute(
+        _SETTLE_BY_FETCH if fetched else _SETTLE_BY_PAYLOAD,
+        {
+            "object_id": object_id,
+            "id": seen.id,
+            "moment": seen.read_at if fetched else seen.created,
+            "status": status,
+            "reason": reason,
+        },
+    )
 
 
 _CLAIM: Final = text("""
@@ -133,18 +139,11 @@ _RELEASE: Final = text("""
 UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL WHERE status = 'pending' AND claimed_by = :instance
 """)
 
-_SETTLE: Final = text("""
-UPDATE webhook_events SET status = :status, last_error = :reason, processed_at = now(),
-    claimed_by = NULL, claimed_until = NULL
-WHERE id = :id AND status = 'pending'
-""")
-
-_COVERED_BY_PAYLOAD: Final = text("""
-UPDATE webhook_events SET status = 'superseded', processed_at = now(), claimed_by = NULL, claimed_until = NULL
-WHERE object_id = :object_id AND status = 'pending' AND id <> :id AND created < :moment
-""")
-
-_COVERED_BY_FETCH: Final = text("""
-UPDATE webhook_events SET status = 'superseded', processed_at = now(), claimed_by = NULL, claimed_until = NULL
-WHERE object_id = :object_id AND status = 'pending' AND id <> :id AND received_at <= :moment
-""")
+_SETTLE: Final = """
+UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL, processed_at = now(),
+    status = CASE WHEN id = :id THEN CAST(:status AS text) ELSE 'superseded' END,
+    last_error = CASE WHEN id = :id THEN CAST(:reason AS text) ELSE last_error END
+WHERE object_id = :object_id AND status = 'pending' AND (id = :id OR {} :moment)
+"""
+_SETTLE_BY_PAYLOAD: Final = text(_SETTLE.format("created <"))
+_SETTLE_BY_FETCH: Final = text(_SETTLE.format("received_at <="))

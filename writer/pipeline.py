@@ -73,15 +73,15 @@ class Pipeline:
         self._closing = False
         self._metrics(registry)
 
-    def hand(self, object_id: str) -> None:
-        """Work on the object's events soon. What finds no room is left to polling."""
+    def hand(self, object_id: str, *, awaited: bool = True) -> None:
+        """Work on the object's events soon; sooner where somebody waits. What finds no room is left to polling."""
         if self._closing:
             return
         if object_id in self._busy:
             self._again.add(object_id)
         elif object_id not in self._waiting and len(self._waiting) < MOST_WAITING:
             self._waiting.add(object_id)
-            if object_id.startswith(_AWAITED):
+            if awaited and object_id.startswith(_AWAITED):
                 self._calm.clear()
                 self._urgent.put_nowait(object_id)
             else:

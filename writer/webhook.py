@@ -66,8 +66,8 @@ class Signer:
 class Hand(Protocol):
     """Takes over the object of a committed event: the pipeline of this process."""
 
-    def hand(self, object_id: str) -> None:
-        """Work on the object's events soon. It never blocks; what it cannot take is found by polling."""
+    def hand(self, object_id: str, *, awaited: bool = True) -> None:
+        """Work on the object soon, sooner where somebody waits. It never blocks; polling finds what is left."""
         ...
 
 
@@ -131,7 +131,7 @@ class Webhook:
         self._report(event, stored, ignored)
         self._trace.leave(event)
         if stored is Stored.PENDING and event.object_id is not None:
-            self._pipeline.hand(event.object_id)
+            self._pipeline.hand(event.object_id, awaited=event.awaited)
         return stored
 
     def _report(self, event: Event, stored: Stored, ignored: Ignored | None) -> None:

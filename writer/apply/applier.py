@@ -113,7 +113,8 @@ class Applier:
             after=lambda held: held.after_event(event.created),
             fetched=False,
         )
-        verdict = state.judge(await self._held(state.id))
+        held = await self._held(state.id)
+        verdict = state.judge(held)
         if verdict is Verdict.OLDER:
             return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)
         if verdict is Verdict.NEWER and not doubtful and event.payload is not None and _carries_all(event):
@@ -121,7 +122,8 @@ class Applier:
             result = await self._commit(state, change, settle)
             if result is not None:
                 return result
-        return await self._refresh(state.kind, state.id, cause, settle)
+            held = await self._held(state.id)
+        return await self._refresh(state.kind, state.id, held, cause, settle)
 
     async def apply_object(
         self,
@@ -150,21 +152,23 @@ class Applier:
 
     async def refresh(self, kind: ObjectKind, object_id: str, cause: Cause) -> list[Revision]:
         """Fetch an object and apply it, whatever is held. For any caller."""
-        return (await self._refresh(kind, object_id, cause, _settle_nothing)).revisions
+        held = await self._held(object_id)
+        return (await self._refresh(kind, object_id, held, cause, _settle_nothing)).revisions
 
     async def reassign_of_prices(self, price_ids: Collection[str], cause: Cause) -> list[Revision]:
         """Give what was bought by these prices to the projects that the prices now belong to."""
         return self._wake(await self.assignment.of_prices(price_ids, cause))
 
-    async def _refresh(self, kind: ObjectKind, object_id: str, cause: Cause, settle: Settle) -> Result:
+    async def _refresh(self, kind: ObjectKind, object_id: str, base: Watermark, cause: Cause, settle: Settle) -> Result:
+        """Fetch and apply; `base` is what was held before the fetch began."""
         for _ in range(_ROUNDS):
-            base = await self._held(object_id)
             self._fetches.labels(kind.value).inc()
             fetched = await self._fetch(kind, object_id)
             state = _fetched_state(kind, object_id, base, fetched.as_of)
             result = await self._commit(state, await self._prepared(kind, object_id, fetched, cause), settle)
             if result is not None:
                 return result
+            base = await self._held(object_id)
         raise ObjectMovingError(ObjectMovingError.__doc__)
 
     async def _prepared(self, kind: ObjectKind, object_id: str, fetched: Fetched, cause: Cause) -> Change:

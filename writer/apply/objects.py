@@ -13,12 +13,8 @@ from writer.domain.stripe.watermark import NOTHING_HELD, Watermark
 
 async def lock(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Watermark]:
     """Lock objects, sorted, making the rows that are missing; how current each is. Held to the transaction's end."""
-    wanted = sorted(set(ids))
-    found = await _lock(connection, wanted)
-    if len(found) < len(wanted):
-        await connection.execute(_ADD, {"ids": wanted})
-        found = await _lock(connection, wanted)
-    return found
+    rows = await connection.execute(_LOCK, {"ids": sorted(set(ids))})
+    return {row.id: _watermark(row) for row in rows}
 
 
 async def read(connection: AsyncConnection, object_id: str) -> Watermark:
@@ -37,10 +33,6 @@ async def advance(connection: AsyncConnection, object_id: str, watermark: Waterm
     await connection.execute(_ADVANCE, parameters)
 
 
-async def _lock(connection: AsyncConnection, ids: list[str]) -> dict[str, Watermark]:
-    return {row.id: _watermark(row) for row in await connection.execute(_LOCK, {"ids": ids})}
-
-
 def _watermark(row: Row[tuple[object, ...]]) -> Watermark:
     return Watermark(_instant(row.event_created), _instant(row.fetched_at))
 
@@ -53,12 +45,11 @@ def _datetime(instant: Instant | None) -> datetime | None:
     return None if instant is None else to_datetime(instant)
 
 
+# An update that changes nothing locks what is there, and an insert what is not: both in one round trip.
 _LOCK: Final = text("""
-SELECT id, event_created, fetched_at FROM stripe_objects WHERE id = ANY(:ids) ORDER BY id COLLATE "C" FOR UPDATE
-""")
-
-_ADD: Final = text("""
-INSERT INTO stripe_objects (id) SELECT unnest(CAST(:ids AS text[])) ON CONFLICT (id) DO NOTHING
+INSERT INTO stripe_objects (id) SELECT unnest(CAST(:ids AS text[]))
+ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
+RETURNING id, event_created, fetched_at
 """)
 
 _READ: Final = text("SELECT id, event_created, fetched_at FROM stripe_objects WHERE id = :id")

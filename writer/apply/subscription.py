@@ -32,7 +32,7 @@ async def write(connection: AsyncConnection, subscription: Subscription, recompu
     keys = {item.id: UserKey(*owner) for item in subscription.items if (owner := owned.owner_of(item.price_id))}
     refs = await owners.lock(connection, held.user_refs, keys.values())
     await connection.execute(_UPSERT, _row(subscription, owned))
-    await _write_items(connection, subscription, {item_id: refs[key] for item_id, key in keys.items()})
+    await _write_items(connection, subscription, {item_id: refs[key] for item_id, key in keys.items()}, set(held.items))
     revisions = await recompute.users(connection, set(refs.values()), cause)
     return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
 
@@ -70,9 +70,12 @@ async def _owned(connection: AsyncConnection, subscription: Subscription, held: 
     return resolve(claims, await owners.known(connection, claims.metadata.get("project_id"), price_ids), price_ids)
 
 
-async def _write_items(connection: AsyncConnection, subscription: Subscription, refs: dict[str, int]) -> None:
+async def _write_items(
+    connection: AsyncConnection, subscription: Subscription, refs: dict[str, int], held_items: set[str]
+) -> None:
     ids = [item.id for item in subscription.items]
-    await connection.execute(_DELETE_ITEMS, {"subscription_id": subscription.id, "ids": ids})
+    if held_items - set(ids):
+        await connection.execute(_DELETE_ITEMS, {"subscription_id": subscription.id, "ids": ids})
     if subscription.items:
         rows = [_item_row(subscription.id, item, refs.get(item.id)) for item in subscription.items]
         await connection.execute(_UPSERT_ITEM, rows)
@@ -135,7 +138,8 @@ def _instant(moment: Any) -> Instant | None:
 _HELD: Final = text("""
 SELECT s.claimed_user_id, s.session_user_id,
     ARRAY(SELECT DISTINCT user_ref FROM subscription_items
-          WHERE subscription_id = w.id AND user_ref IS NOT NULL) AS user_refs
+          WHERE subscription_id = w.id AND user_ref IS NOT NULL) AS user_refs,
+    ARRAY(SELECT id FROM subscription_items WHERE subscription_id = w.id) AS items
 FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN subscriptions s ON s.id = w.id
 """)
 

@@ -34,7 +34,7 @@ class Seen:
     handed: list[str] = field(default_factory=list)
     traced: list[str] = field(default_factory=list)
 
-    def hand(self, object_id: str) -> None:
+    def hand(self, object_id: str, *, awaited: bool = True) -> None:
         """Note the object."""
         self.handed.append(object_id)
 

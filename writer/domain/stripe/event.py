@@ -38,6 +38,14 @@ class Event:
     payload: Object | None
     """The object as of `created`; None on a thin event, whose object must be fetched."""
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody may be waiting for what it brings.
+
+        A subscription brings its own events; the session that made it only adds to them.
+        """
+        return self.kind is not ObjectKind.SESSION or (self.payload or {}).get("mode") != "subscription"
+
     def ignored(self, *, livemode: bool) -> Ignored | None:
         """Why this event is not ours to apply, where our keys are of `livemode`; None: it is."""
         if self.account is not None:
