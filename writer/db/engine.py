@@ -24,6 +24,8 @@ def create_engine(settings: DatabaseSettings, *, application_name: str = "billin
                 "lock_timeout": _milliseconds(settings.lock_timeout),
                 "idle_in_transaction_session_timeout": _milliseconds(settings.idle_timeout),
                 "timezone": "UTC",
+                # Compiling costs more than any of our statements takes; it would hit the first purchases of a day.
+                "jit": "off",
             },
         )
 
