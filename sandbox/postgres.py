@@ -1,23 +1,20 @@
 """A real Postgres server on a loopback port, with its data directory kept or thrown away."""
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import asyncpg
 
 from sandbox.binaries import PostgresBinaries, find_postgres
-from sandbox.identity import hand_over, server_identity
-from sandbox.ports import free_port
+from sandbox.identity import server_identity
+from sandbox.local_server import LocalServer
 from sandbox.postgres_data import SUPERUSER, ensure_owner, initialise, remove_stale_lock
-from sandbox.processes import ChildProcess, ProcessConfig, ProcessError
-from sandbox.readiness import PORT_ATTEMPTS, PortTakenError, StartError, until_ready
+from sandbox.processes import ChildProcess, ProcessConfig
+from sandbox.readiness import StartError, until_ready
 
 PROBE_TIMEOUT_S: Final = 5.0
 SEGMENT_IN_USE: Final = "pre-existing shared memory block"
@@ -54,34 +51,12 @@ class PostgresConfig:
     start_timeout_s: float = 60.0
 
 
-class PostgresServer:
-    """One server; the first `start` chooses the port, every later one uses it again."""
+class PostgresServer(LocalServer):
+    """One server, with its data kept over restarts; a crash costs what was not `durable`."""
 
     def __init__(self, config: PostgresConfig | None = None) -> None:
         self.config = config or PostgresConfig()
-        self._port = self.config.port
-        self._temporary: Path | None = None
-        self._process: ChildProcess | None = None
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self.start()
-        except BaseException:  # also when cancelled half-way: nothing is left behind
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    @property
-    def port(self) -> int:
-        """The loopback port it listens on."""
-        if self._port is None:
-            raise ProcessError("postgres was not started")
-        return self._port
+        super().__init__("postgres", self.config.port)
 
     @property
     def url(self) -> str:
@@ -93,86 +68,25 @@ class PostgresServer:
         """As `url`, as the superuser: for what an operator does, not for the product."""
         return self.url_of(self.config.database, user=SUPERUSER)
 
-    @property
-    def process(self) -> ChildProcess:
-        """The server's process, to pause, watch or read the log of."""
-        if self._process is None:
-            raise ProcessError("postgres was not started")
-        return self._process
-
-    @property
-    def pid(self) -> int:
-        """The postmaster's own process id."""
-        return self.process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.running
-
     def url_of(self, database: str, *, user: str | None = None) -> str:
         """The URL of another database on this server."""
         return f"postgresql://{user or self.config.user}:{self.config.password}@127.0.0.1:{self.port}/{database}"
 
-    async def start(self) -> None:
-        """Start it, on the same port and data as before if it ran before.
-
-        Raises:
-            StartError: it did not come up; PortTakenError when its port is taken.
-            MissingServerError: no server program is at hand.
-        """
-        if self.running:
-            raise ProcessError(f"postgres is already running (pid {self.pid})")
-        binaries, data_dir = find_postgres(), self._data_dir()
-        await initialise(binaries, data_dir, self.config.password)
-        remove_stale_lock(data_dir)
-        for attempt in range(PORT_ATTEMPTS):
-            port = self._port or free_port()
-            try:
-                await self._start_on(binaries, data_dir, port)
-            except PortTakenError:
-                if self._port is not None or attempt + 1 == PORT_ATTEMPTS:
-                    raise
-            else:
-                self._port = port
-                return
-
-    async def stop(self) -> None:
-        """End it in order, cutting open connections; `start` brings it back with its data."""
-        if self._process is not None:
-            await self._process.stop()
-
-    async def kill(self) -> None:
-        """End it as a crash would; the next `start` recovers from the log, as far as it is `durable`."""
-        await self.process.kill()
-
-    async def restart(self) -> None:
-        """Stop and start: the same port, the same data."""
-        await self.stop()
-        await self.start()
-
-    async def close(self) -> None:
-        """Stop it and remove a temporary data directory."""
-        try:
-            await self.stop()
-        finally:
-            if self._temporary is not None:
-                shutil.rmtree(self._temporary, ignore_errors=True)
-                self._temporary = None
+    async def _prepare(self) -> None:
+        await initialise(find_postgres(), self._data_dir(), self.config.password)
+        remove_stale_lock(self._data_dir())
 
     def _data_dir(self) -> Path:
         if self.config.data_dir is not None:
             return self.config.data_dir.absolute()
-        if self._temporary is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="billing-postgres-"))
-            hand_over(self._temporary, server_identity())
-        return self._temporary / "data"
+        return self._own_directory() / "data"
 
-    async def _start_on(self, binaries: PostgresBinaries, data_dir: Path, port: int) -> None:
+    async def _start_on(self, port: int) -> None:
+        data_dir = self._data_dir()
         self._process = ChildProcess(
             ProcessConfig(
                 name="postgres",
-                argv=self._argv(binaries, data_dir, port),
+                argv=self._argv(find_postgres(), data_dir, port),
                 log_path=self.config.log_path or data_dir.with_name(f"{data_dir.name}.log"),
                 env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
                 stop_signal=signal.SIGINT,  # fast: do not wait for clients to leave
