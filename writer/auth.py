@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import SECOND, Clock, Instant, from_datetime, to_datetime
-from common.identifiers import ProjectId
+from common.identifiers import IdentifierError, ProjectId, project_id
 from common.problems import Problem, bad_request
 from common.settings import Secret
 from writer.operations.audit import Actor
@@ -89,11 +89,12 @@ class Authenticator:
             return _same(await self._holder(token), project)
         if not project:
             raise bad_request("project_required", "with the admin key, project_id is required")
+        name = _possible(project)
         async with self._engine.connect() as connection:
-            row = (await connection.execute(_PROJECT, {"public_id": project})).one_or_none()
+            row = (await connection.execute(_PROJECT, {"public_id": name})).one_or_none()
         if row is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "unknown_project", f"there is no project {project}")
-        return KeyHolder(row.id, ProjectId(project), "admin", _actor(token, request).name)
+            raise _unknown(f"there is no project {name}")
+        return KeyHolder(row.id, name, "admin", _actor(token, request).name)
 
     async def note_use(self) -> None:
         """Write down which keys were used since the last time, to the minute; one statement for all."""
@@ -175,6 +176,17 @@ def _refusal(code: str, detail: str) -> Problem:
     return Problem(
         HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": f'Bearer realm="billing"{error}'}
     )
+
+
+def _possible(name: str) -> ProjectId:
+    try:
+        return project_id(name)
+    except IdentifierError as error:
+        raise _unknown(f"there is no such project: {error}") from error
+
+
+def _unknown(detail: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "unknown_project", detail)
 
 
 def _same(holder: KeyHolder, named: str | None) -> KeyHolder:

@@ -72,7 +72,11 @@ async def list_all(connection: AsyncConnection) -> Sequence[Project]:
 
 async def find(connection: AsyncConnection, public_id: str) -> Project:
     """The project of that public id; UnknownError `unknown_project`."""
-    row = (await connection.execute(_FIND, {"public_id": public_id})).one_or_none()
+    try:
+        name = project_id(public_id)
+    except IdentifierError as error:  # Postgres cannot be asked for every text: it has no U+0000
+        raise UnknownError("unknown_project", f"there is no such project: {error}") from error
+    row = (await connection.execute(_FIND, {"public_id": name})).one_or_none()
     if row is None:
         raise UnknownError("unknown_project", f"there is no project {public_id}")
     return _project(row)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.support.operating import ADMIN, Operating
 
@@ -122,3 +123,14 @@ async def test_a_bad_wish_for_a_key_is_refused(side: Operating, path: str, body:
     await side.call("POST", PATH, {"project_id": "shop"})
     answered, problem = await side.call("POST", f"{PATH}/{path}", body)
     assert (answered, problem["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("name", ["%00", "%ed%a0%80", "%0d%0a", "..%2Fshop", "a" * 5000])
+async def test_what_can_be_no_project_is_an_unknown_project(side: Operating, name: str) -> None:
+    """404 that says what a project id looks like, on paths and in queries, also for what Postgres cannot hold."""
+    for path in (f"{PATH}/{name}", f"{PATH}/{name}/keys", f"/api/v1/catalog?project_id={name}"):
+        async with side.client.request("GET", URL(path, encoded=True), headers=ADMIN) as response:
+            assert response.status == 404, path
+            problem = await response.json(content_type=None)
+        assert problem["code"] == "unknown_project"
+        assert "A-Z a-z 0-9 _ . -" in problem["detail"]
