@@ -75,9 +75,11 @@ class Project:
     def heard(self, source: Source, head: Position, at: float) -> None:
         """A heartbeat of our epoch or a newer one came."""
         self._heartbeats[source] = at
-        self.head = head if self.head is None else max(self.head, head)
-        self.freshness.heard(head, at)
         position = self.position
+        known = max(self.head or head, position or head)
+        if head >= known:  # else it was said before what is known already, and came late
+            self.freshness.heard(head, at)
+        self.head = max(self.head or head, head)
         if position is not None:
             self.freshness.reached(position)
             if head >= position:
