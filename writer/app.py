@@ -57,6 +57,7 @@ from writer.relay.station import RelaySettings, RelayStation
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS
+from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
 
@@ -105,7 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         presences = _relay(core, heads, background)
         stripe = await _stripe(core, stack)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
-        app = web.Application(middlewares=[middleware])
+        app = web.Application(middlewares=[middleware, database_problems])
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),

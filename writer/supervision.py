@@ -7,15 +7,29 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _log = logging.getLogger(__name__)
 
 DATABASE_FAULTS: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """What a query can end in while Postgres is away, restarts or refuses; a timeout is an OSError."""
 
+_PASSING: Final = ("08", "53", "57", "25006", "55P03", "40001", "40P01")
+"""Postgres's codes for what asking again may mend: connections, resources, shutdowns and timeouts, a standby, locks."""
+
 _LEAST: Final = 0.05
 _MOST: Final = 2.0
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether one of DATABASE_FAULTS says that Postgres is away or busy, and not that our statement is wrong."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    code = getattr(getattr(error, "orig", error), "sqlstate", None)
+    if code is not None:
+        return str(code).startswith(_PASSING)
+    return isinstance(error, PoolTimeoutError | asyncpg.InterfaceError | OSError)
 
 
 class Backoff:
@@ -48,7 +62,9 @@ class Outage:
         """It did not work."""
         if not self.lasts:
             self.lasts = True
-            _log.warning("%s is away, trying again error=%s: %s", self._what, type(error).__name__, error)
+            # A driver appends the statement and its parameters, which are users' data.
+            words = str(error).partition("\n")[0]
+            _log.warning("%s is away, trying again error=%s: %s", self._what, type(error).__name__, words)
 
     def worked(self) -> None:
         """It worked."""

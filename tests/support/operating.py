@@ -29,6 +29,7 @@ from writer.reads import Reads
 from writer.recompute import Recompute
 from writer.relay.metrics import RelayMetrics
 from writer.settings import DatabaseSettings, GraceSettings
+from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 
 ADMIN_KEY = "admin_key_for_tests"
@@ -104,7 +105,7 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
     commits: list[None] = []
     operations = Operations(engine, transactions, recompute, clock, lambda: commits.append(None))
     auth = Authenticator(engine, (Secret(ADMIN_KEY), Secret(NEXT_ADMIN_KEY)), clock)
-    app = web.Application(middlewares=[middleware])
+    app = web.Application(middlewares=[middleware, database_problems])
     for part in (
         Health(engine, registry),
         Reads(engine, auth, clock),

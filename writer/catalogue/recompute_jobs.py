@@ -13,6 +13,7 @@ from writer.catalogue.changes import GRANT_TARGET
 from writer.db.transaction import Transactions
 from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
+from writer.supervision import DATABASE_FAULTS, Backoff, Outage, is_outage
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -47,11 +48,23 @@ class RecomputeJobs:
         self._instance = instance
         self._wakeup = wakeup
         self._relay_wakeup = relay_wakeup
+        self._outage = Outage("the database (recompute jobs)")
 
     async def run(self) -> None:
-        """Work off what there is, and wait for more, until cancelled."""
+        """Work off what there is, and wait for more, until cancelled; an outage of the database is waited out."""
+        backoff = Backoff()
         while True:
-            if not await self.step():
+            try:
+                worked = await self.step()
+            except DATABASE_FAULTS as error:
+                if not is_outage(error):
+                    raise
+                self._outage.failed(error)
+                await asyncio.sleep(backoff.next())
+                continue
+            self._outage.worked()
+            backoff.reset()
+            if not worked:
                 await self._wakeup.wait(_POLL_SECONDS)
             else:
                 # Between chunks everything else has its turn.

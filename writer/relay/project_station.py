@@ -76,7 +76,7 @@ class ProjectStation:
                     task.cancel()
         finally:
             self._e.metrics.let_go(self.relay.lease.project)
-        _log.info("the project is relayed by another writer now project=%s", self.relay.lease.project)
+        _log.info("this writer relays the project no longer project=%s", self.relay.lease.project)
 
     def lose(self) -> None:
         """The lease is not ours any more."""

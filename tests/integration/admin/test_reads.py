@@ -2,10 +2,11 @@
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import text
 
 from common import document as documents
 from common.settings import Secret
-from tests.support.operating import Operating
+from tests.support.operating import Operating, operating_side
 from writer.db.engine import create_engine
 from writer.health import Health, known_migrations
 from writer.settings import DatabaseSettings
@@ -88,6 +89,28 @@ async def test_ready_without_schema_or_database(empty_database_url: str) -> None
         assert reason is not None
         assert words in reason
         assert "hunter2" not in reason
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/check?user_id=u&feature=pro", "/api/v1/catalog", "/api/v1/entitlements?user_id=u"]
+)
+async def test_a_database_that_is_away_is_told_as_that(path: str) -> None:
+    """503 with when to come again, not 500; the answer holds nothing of the connection."""
+    async with operating_side("postgresql://billing_user:hunter2@127.0.0.1:1/none") as side:
+        response = await side.client.get(path, headers={"Authorization": "Bearer bk_00"})
+        problem = await response.json()
+        assert (response.status, problem["code"]) == (503, "database_unavailable")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert "hunter2" not in str(problem)
+
+
+async def test_a_fault_of_ours_is_no_outage(side: Operating) -> None:
+    """A statement that Postgres refuses stays a 500."""
+    headers = await side.project()
+    async with side.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE features RENAME TO gone"))
+    response = await side.client.get("/api/v1/catalog", headers=headers)
+    assert response.status == 500
 
 
 def test_known_migrations_begin_with_the_newest() -> None:
