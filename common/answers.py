@@ -77,7 +77,10 @@ def parse_min_revision(text: str) -> Position:
     try:
         return Position.parse(text)
     except PositionError as error:
-        raise bad_request("invalid_min_revision", f"min_revision: {error}") from error
+        detail = (
+            "min_revision must be epoch.revision, two whole numbers, such as 1763800000.42: a token as it was answered"
+        )
+        raise bad_request("invalid_min_revision", detail) from error
 
 
 def check_answer(query: CheckQuery, project: ProjectId, decision: Decision, standing: Standing) -> dict[str, Any]:

@@ -14,6 +14,8 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _ADDRESS = re.compile(r"(?P<host>[^:]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65_535
+_NO_MOST: Final = 1e9
+"""Seconds, 31 years: a bound for arithmetic, not for people."""
 
 
 class SettingsError(Exception):
@@ -110,11 +112,11 @@ class Reader:
 
         return self._read(name, parse, default, default)
 
-    def duration(self, name: str, default: float | None, *, least: float = 0.0, most: float = 1e9) -> float:
+    def duration(self, name: str, default: float | None, *, least: float = 0.0, most: float = _NO_MOST) -> float:
         """Seconds, written with a unit: 250ms, 5s, 10m, 72h, 30d."""
         return self._read(name, lambda text: _duration(text, least, most), default, 0.0)
 
-    def optional_duration(self, name: str, *, least: float = 0.0, most: float = 1e9) -> float | None:
+    def optional_duration(self, name: str, *, least: float = 0.0, most: float = _NO_MOST) -> float | None:
         """Seconds, written with a unit, or None where it is unset."""
         return None if self.optional_text(name) is None else self.duration(name, None, least=least, most=most)
 
@@ -177,8 +179,20 @@ def _duration(text: str, least: float, most: float) -> float:
         raise ValueError("must be a number with a unit: 250ms, 5s, 10m, 72h, 30d")
     seconds = float(match[1]) * _UNITS[match[2]]
     if not least <= seconds <= most:
-        raise ValueError(f"must be between {least:g} and {most:g} seconds")
+        bounds = (
+            f"at least {_with_unit(least)}" if most >= _NO_MOST else f"from {_with_unit(least)} to {_with_unit(most)}"
+        )
+        raise ValueError(f"must be {bounds}")
     return seconds
+
+
+def _with_unit(seconds: float) -> str:
+    """The largest unit that leaves a whole number: as settings are written."""
+    for unit in reversed(_UNITS):
+        count = round(seconds / _UNITS[unit], 9)
+        if count >= 1 and count.is_integer():
+            return f"{count:.0f}{unit}"
+    return f"{seconds:g}s"
 
 
 def _url(text: str, schemes: tuple[str, ...]) -> str:

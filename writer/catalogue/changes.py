@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+
 from common.catalogue import Feature
 from common.document import Value
 from common.identifiers import FeatureCode
@@ -100,7 +102,7 @@ def describe(code: str, value: Value, *, per_unit: bool = False) -> str:
     """A granted feature for people: `seats 5 per unit`."""
     words = [code]
     if value is not None:
-        words.append(value if isinstance(value, str) else str(value))
+        words.append(value if isinstance(value, str) else orjson.dumps(value).decode())
     if per_unit:
         words.append("per unit")
     return " ".join(words)

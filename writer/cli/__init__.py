@@ -17,7 +17,7 @@ from writer.cli.projects import project
 def main() -> None:
     """Run the billing and entitlements service: projects, keys, catalogue, grants.
 
-    Works on the database that DATABASE_URL names. Every command takes --json.
+    Works on the database that DATABASE_URL names. Commands that show or change data take --json.
     """
 
 

@@ -91,3 +91,8 @@ def test_what_is_told_of_a_change() -> None:
         (SEATS, "added", None, "seats 5 per unit"),
         (None, "changed", "rank 0", "rank 1"),
     ]
+
+
+def test_a_configuration_is_described_as_json() -> None:
+    """As it would be written in catalog.yaml, not as Python prints it."""
+    assert changes.describe("theme", {"dark": True, "ink": None}) == 'theme {"dark":true,"ink":null}'
