@@ -48,6 +48,18 @@ async def silent_redis(stack: Stack, _: asyncpg.Connection, session_id: str) -> 
         stack.redis.process.resume()
 
 
+@asynccontextmanager
+async def stalled_cursor(_: Stack, database: asyncpg.Connection, __: str) -> AsyncIterator[str]:
+    """Moving the cursor waits; renewing the lease does not, or the writer would stop relaying before it came here."""
+    await database.execute("SELECT pg_advisory_lock(1)")
+    await database.execute(STALL)
+    try:
+        yield WAITING.format("UPDATE relay_leases")
+    finally:
+        await database.execute("SELECT pg_advisory_unlock(1)")
+        await database.execute("DROP FUNCTION stall() CASCADE")
+
+
 @dataclass(frozen=True)
 class Between:
     """Two stations, and how to keep the writer between them."""
@@ -85,11 +97,7 @@ BETWEEN = [
         acknowledged=True,
     ),
     Between("outbox-relay", silent_redis, acknowledged=True),
-    Between(
-        "relay-cursor",
-        locked("SELECT FROM relay_leases FOR UPDATE", "UPDATE relay_leases"),
-        acknowledged=True,
-    ),
+    Between("relay-cursor", stalled_cursor, acknowledged=True),
 ]
 
 
@@ -154,6 +162,13 @@ async def allowed(stack: Stack, user: str) -> Json:
             await asyncio.sleep(0.02)
     return answer
 
+
+STALL = """
+CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$;
+CREATE TRIGGER stall BEFORE UPDATE ON relay_leases FOR EACH ROW
+WHEN (NEW.relayed_revision > OLD.relayed_revision) EXECUTE FUNCTION stall()
+"""
 
 STORED = "SELECT count(*) FROM webhook_events WHERE object_id = $1"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from sandbox import postgres
+from sandbox import local_server
 from sandbox.identity import Identity
 from sandbox.ports import free_port
 from sandbox.postgres import PostgresConfig, PostgresServer
@@ -140,7 +140,7 @@ async def test_lost_race_for_a_port_tries_another(
 ) -> None:
     """A free port that somebody took in between is replaced."""
     ports = iter([taken_port, taken_port, free_port()])
-    monkeypatch.setattr(postgres, "free_port", lambda: next(ports))
+    monkeypatch.setattr(local_server, "free_port", lambda: next(ports))
     server = await postgres_server()
     assert server.port != taken_port
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from sandbox import redis
+from sandbox import local_server
 from sandbox.identity import Identity
 from sandbox.ports import free_port
 from sandbox.processes import ProcessError
@@ -83,7 +83,7 @@ async def test_lost_race_for_a_port_tries_another(
 ) -> None:
     """A free port that somebody took in between is replaced."""
     ports = iter([taken_port, free_port()])
-    monkeypatch.setattr(redis, "free_port", lambda: next(ports))
+    monkeypatch.setattr(local_server, "free_port", lambda: next(ports))
     server = await redis_server()
     assert server.port != taken_port
 
