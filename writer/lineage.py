@@ -4,7 +4,9 @@ Where revisions may have gone back, every project begins a new epoch before anyt
 old one starts afresh.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +22,11 @@ _log = logging.getLogger(__name__)
 LAST_EPOCH: Final = 4_102_444_800
 """The year 2100: an epoch beyond it was never ours, whoever names it."""
 
+HEARSAY_SECONDS: Final = 600.0
+"""A new epoch makes every sidecar of the project load afresh, and whoever has a key can claim to be ahead. On such a word
+alone a project gets one epoch in this time from one writer; after a real loss one is enough for all who are ahead."""
+
+_HEARSAY: Final = frozenset({"sidecar", "changes"})
 _NOT_TOLD: Final = "unknown"
 _REFUSALS: Final = {"42501", "42883", "0A000"}  # insufficient privilege, undefined function, not supported
 
@@ -32,6 +39,8 @@ class LineageKeeper:
         self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._metrics = metrics
         self._on_rise = on_rise
+        self._believed: dict[int, float] = {}
+        self._hearing = asyncio.Lock()
 
     async def check(self) -> None:
         """Compare the database with what is recorded of it; where they differ, every project gets a new epoch."""
@@ -49,23 +58,33 @@ class LineageKeeper:
     async def raise_epoch(self, project_id: int, above: Position, seen_in: str) -> bool:
         """Begin a new epoch of one project: `above` was seen in `redis`, `sidecar` or `changes`, and is not committed.
 
-        False where the head has reached `above` after all, or where no lineage of ours can have been there.
+        False where the head has reached `above` after all, where no lineage of ours can have been there, and where the
+        word of a sidecar or caller was believed a short while ago.
         """
         if above.epoch > LAST_EPOCH:
             _log.error("an impossible epoch was seen project_id=%d epoch=%d in=%s", project_id, above.epoch, seen_in)
             return False
-        async with self._engine.begin() as connection:
-            raised = (
-                await connection.execute(_RAISE, {"project_id": project_id, **above._asdict()})
-            ).scalar_one_or_none()
-        if raised is None:
-            return False
+        async with self._hearing:  # of many who claim at once, one is heard
+            hearsay = seen_in in _HEARSAY
+            if hearsay and not self._may_believe(project_id):
+                return False
+            parameters = {"project_id": project_id, **above._asdict(), "hearsay": hearsay}
+            async with self._engine.begin() as connection:
+                raised = (await connection.execute(_RAISE, parameters)).scalar_one_or_none()
+            if raised is None:
+                return False
+            if hearsay:
+                self._believed[project_id] = time.monotonic()
         _log.warning(
             "a new epoch began because revisions went back project_id=%d seen=%s in=%s epoch=%d",
             project_id, above.token, seen_in, raised,
         )  # fmt: skip
         self._risen(seen_in)
         return True
+
+    def _may_believe(self, project_id: int) -> bool:
+        last = self._believed.get(project_id)
+        return last is None or time.monotonic() - last >= HEARSAY_SECONDS
 
     async def _identity(self) -> str:
         system = await self._told("SELECT system_identifier::text FROM pg_control_system()")
@@ -116,5 +135,7 @@ _RAISE: Final = text("""
 UPDATE projects SET home_oid = tableoid,
     epoch = greatest(epoch + 1, :epoch + 1, extract(epoch FROM clock_timestamp())::bigint)
 WHERE id = :project_id AND (epoch, revision) < (:epoch, :revision)
+    AND (NOT CAST(:hearsay AS boolean)
+         OR :epoch <= greatest(epoch, extract(epoch FROM clock_timestamp())::bigint + 86400))
 RETURNING epoch
 """)

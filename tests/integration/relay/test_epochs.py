@@ -86,6 +86,28 @@ async def test_only_what_was_never_committed_begins_a_new_epoch(ledger: Ledger, 
     assert (await ledger.head()).epoch == seen.epoch + 1
 
 
+@pytest.mark.parametrize("told_by", ["changes", "sidecar"])
+async def test_hearsay_begins_one_epoch_and_then_waits(ledger: Ledger, engine: AsyncEngine, told_by: str) -> None:
+    """Whoever names what comes next again and again moves a project once; what Redis holds is believed at any time."""
+    keeper, _ = _keeper(engine)
+    head = await ledger.head()
+    assert await keeper.raise_epoch(ledger.project_id, Position(head.epoch, head.revision + 1), told_by)
+    risen = await ledger.head()
+    for _ in range(3):
+        assert not await keeper.raise_epoch(ledger.project_id, Position(risen.epoch, risen.revision + 1), told_by)
+    assert await ledger.head() == risen
+    assert await keeper.raise_epoch(ledger.project_id, Position(risen.epoch, risen.revision + 1), "redis")
+
+
+async def test_hearsay_of_a_day_to_come_begins_nothing(ledger: Ledger, engine: AsyncEngine) -> None:
+    """An epoch is the second in which it began: nobody can have met one of the day after tomorrow."""
+    keeper, _ = _keeper(engine)
+    head = await ledger.head()
+    assert not await keeper.raise_epoch(ledger.project_id, Position(head.epoch + 2 * 86_400, 1), "changes")
+    assert await ledger.head() == head
+    assert await keeper.raise_epoch(ledger.project_id, Position(head.epoch, head.revision + 1), "changes")
+
+
 @pytest.fixture
 def restored_url(shared_postgres: PostgresServer, database_url: str) -> Iterator[str]:
     """A database to restore into."""
