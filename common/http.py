@@ -1,16 +1,20 @@
 """HTTP as writer and sidecar both speak it: problems as documents, answers as JSON."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from common.problems import Problem
+from common.problems import Problem, bad_request
 
 _log = logging.getLogger(__name__)
+
+BODY_SECONDS: Final = 20.0
+"""For how long a body may arrive: whoever is slower holds a connection for nothing."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +44,45 @@ def render(problem: Problem) -> web.Response:
     )
 
 
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes, as it was sent.
+
+    Problems: 413 `body_too_large`, 415 `unsupported_content_encoding`, 408 `body_too_slow`, 400 `malformed_body`.
+    """
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        detail = "the body must be sent as it is, without Content-Encoding"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail, headers=_LAST)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        detail = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "body_too_slow", detail, headers=_LAST) from error
+    except web.RequestPayloadError as error:
+        raise bad_request("malformed_body", "the body is not encoded as its headers say") from error
+    return bytes(body)
+
+
+def internal_error() -> Problem:
+    """What is told of a fault of ours."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the request failed; it was logged")
+
+
+# What is left unread is not worth reading: the connection ends with the answer.
+_LAST: Final = {"Connection": "close"}
+
+
+def _too_large(limit: int) -> Problem:
+    detail = f"the body may have {limit} bytes"
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", detail, headers=_LAST)
+
+
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error as a problem document; what nobody expected is logged and answered 500."""
@@ -53,7 +96,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return render(_of_http(error, request))
     except Exception:  # the last resort of a request; logged with its trace
         _log.exception("request failed method=%s path=%s", request.method, request.path)
-        return render(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the request failed; it was logged"))
+        return render(internal_error())
 
 
 def _of_http(error: web.HTTPException, request: web.Request) -> Problem:
@@ -64,7 +107,5 @@ def _of_http(error: web.HTTPException, request: web.Request) -> Problem:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return Problem(status, "method_not_allowed", f"{request.path} takes {allowed}", headers={"Allow": allowed})
-        case web.HTTPRequestEntityTooLarge():
-            return Problem(status, "body_too_large", "the request's body is larger than allowed")
         case _:
             return Problem(status, status.phrase.lower().replace(" ", "_"), error.reason)

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from common.connection import ConnectionServer
 from common.settings import Address, TcpAddress, UnixAddress
 
 _SHUTDOWN_SECONDS: Final = 3.0  # longer than the longest wait of a request
@@ -15,7 +16,7 @@ _SHUTDOWN_SECONDS: Final = 3.0  # longer than the longest wait of a request
 @asynccontextmanager
 async def listening(app: web.Application, address: Address) -> AsyncIterator[str]:
     """Serve `app`; gives the address that is really bound, such as 127.0.0.1:41234 or unix:/path."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         match address:
@@ -28,6 +29,11 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[str
         yield _bound(runner, address)
     finally:
         await runner.cleanup()
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> ConnectionServer:
+        return ConnectionServer.instead_of(await super()._make_server())
 
 
 def _bound(runner: web.AppRunner, address: Address) -> str:

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from common.answers import CheckQuery, parse_check, parse_min_revision, parse_used, parse_user
-from common.http import json_response, middleware
+from common.http import json_response, middleware, read_body
 from common.problems import Problem, bad_request
 from sidecar.answering import Answerer
 from sidecar.metrics import Metrics
@@ -25,7 +25,7 @@ class Api:
 
     def application(self) -> web.Application:
         """An application with these routes."""
-        app = web.Application(middlewares=[middleware], client_max_size=_MOST_BODY)
+        app = web.Application(middlewares=[middleware])
         app.router.add_get("/api/v1/check", self.check)
         app.router.add_post("/api/v1/check", self.check_many)
         app.router.add_get("/api/v1/entitlements", self.entitlements)
@@ -53,7 +53,7 @@ class Api:
 
     async def check_many(self, request: web.Request) -> web.Response:
         """`POST /api/v1/check` `{"checks":[{"user_id","feature","used"?},…],"project_id"?,"min_revision"?}`."""
-        body = _object(await request.read())
+        body = _object(await read_body(request, _MOST_BODY))
         queries = _checks(body.get("checks"))
         wanted = _text("min_revision", body.get("min_revision"))
         min_revision = None if wanted is None else parse_min_revision(wanted)

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from common import http
 from common.problems import Problem, bad_request
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ async def read_json_bytes(request: web.Request, *, limit: int = MAX_BODY_BYTES) 
             "unsupported_media_type",
             f"the body must be JSON, sent with Content-Type: application/json; it came as {request.content_type}",
         )
-    return await _read(request, limit)
+    return await http.read_body(request, limit)
 
 
 def decode(data: bytes, type_: type[T]) -> T:
@@ -51,23 +52,6 @@ def decode(data: bytes, type_: type[T]) -> T:
         raise bad_request("invalid_body", f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise bad_request("invalid_body", "the body is nested too deeply") from error
-
-
-async def _read(request: web.Request, limit: int) -> bytes:
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit)
-    data = bytearray()
-    async for chunk in request.content.iter_any():
-        data += chunk
-        if len(data) > limit:
-            raise _too_large(limit)
-    return bytes(data)
-
-
-def _too_large(limit: int) -> Problem:
-    detail = f"the body may have {limit} bytes"
-    # What is left unread is not worth reading: the connection ends with the answer.
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", detail, headers={"Connection": "close"})
 
 
 def _explain(message: str, type_: Any) -> str:

@@ -14,7 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
 from common.clock import SECOND, Clock
-from common.http import json_response
+from common.http import json_response, read_body
 from common.problems import Problem, bad_request
 from common.settings import Secret
 from writer.domain.stripe.event import Event, Ignored, parse_event
@@ -107,7 +107,7 @@ class Webhook:
     async def receive(self, request: web.Request) -> web.Response:
         """Answer 2xx once the event is committed; 4xx what is not Stripe's; 503 what Stripe must send again."""
         try:
-            body = await _read(request)
+            body = await read_body(request, MAX_BODY)
             self._signer.verify(request.headers.get("Stripe-Signature"), body)
             event = _parse(body)
             stored = await self._store(event, body)
@@ -142,21 +142,6 @@ class Webhook:
         _log.info(
             "webhook %s type=%s event=%s object=%s%s", stored.value, event.type, event.id, event.object_id, reason
         )
-
-
-async def _read(request: web.Request) -> bytes:
-    if (request.content_length or 0) > MAX_BODY:
-        raise _too_large()
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", f"the body may hold {MAX_BODY} bytes")
 
 
 def _parse(body: bytes) -> Event:
