@@ -1,6 +1,6 @@
 """Stripe's products and prices: mirrored, placed into projects, and through their metadata part of catalogues."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, Protocol
 
 import orjson
@@ -8,23 +8,40 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Clock
+from writer.apply import objects
 from writer.apply.mirror import Mirrored
 from writer.catalogue import placement, store
 from writer.db.transaction import Transactions
+from writer.domain.stripe.watermark import NOTHING_HELD, Verdict, Watermark
+from writer.gateway.stripe_gateway import Fetched
 from writer.operations import audit
 from writer.operations.audit import Actor
 from writer.outbox import Cause
+
+_ROUNDS: Final = 4
+_NOTHING: Final = Mirrored(revised=False)
+
+Retrieve = Callable[[str], Awaitable[Fetched]]
+Write = Callable[[AsyncConnection, Mapping[str, Any], Cause], Awaitable[Mirrored]]
 
 
 class CatalogueSource(Protocol):
     """Everything that Stripe sells, as plain objects."""
 
-    def products(self) -> AsyncIterator[dict[str, Any]]:
+    def products(self) -> AsyncIterator[Fetched]:
         """Every product, also archived ones."""
         ...
 
-    def prices(self) -> AsyncIterator[dict[str, Any]]:
+    def prices(self) -> AsyncIterator[Fetched]:
         """Every price, also archived ones; its product is an id."""
+        ...
+
+    async def retrieve_product(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
+        """A product as it is now."""
+        ...
+
+    async def retrieve_price(self, id: str) -> Fetched:  # noqa: A002
+        """A price as it is now."""
         ...
 
 
@@ -74,15 +91,56 @@ async def sync(transactions: Transactions, source: CatalogueSource, mirror: Stri
     """Mirror everything that Stripe sells; one short transaction an object. What moved and whether anything was new."""
     cause = Cause(f"operator:{actor.name}")
     revised, moved = False, frozenset[str]()
-    async for product in source.products():
-        done = await transactions.run(lambda c, one=product: mirror.apply_product(c, one, cause))  # type: ignore[misc]
-        revised, moved = revised or done.revised, moved | done.moved_prices
-    async for price in source.prices():
-        done = await transactions.run(lambda c, one=price: mirror.apply_price(c, one, cause))  # type: ignore[misc]
-        revised, moved = revised or done.revised, moved | done.moved_prices
+    kinds = (
+        (source.products(), source.retrieve_product, mirror.apply_product),
+        (source.prices(), source.retrieve_price, mirror.apply_price),
+    )
+    for listed, retrieve, write in kinds:
+        async for fetched in listed:
+            done = await _bring(transactions, fetched, retrieve, write, cause)
+            revised, moved = revised or done.revised, moved | done.moved_prices
     act = audit.Act("catalog.sync", None, "stripe", after={"revised": revised, "moved_prices": sorted(moved)})
     await transactions.run(lambda c: audit.record(c, actor, act))
     return Mirrored(revised=revised, moved_prices=moved)
+
+
+async def _bring(
+    transactions: Transactions, fetched: Fetched, retrieve: Retrieve, write: Write, cause: Cause
+) -> Mirrored:
+    """Mirror one object, unless an event or another fetch brought something newer meanwhile.
+
+    Where Stripe's clocks leave that open, it is fetched: begun after the held state was read, that is newer.
+    """
+    base: Watermark | None = None
+    for _ in range(_ROUNDS):
+
+        async def work(
+            connection: AsyncConnection, fetched: Fetched = fetched, base: Watermark | None = base
+        ) -> tuple[Mirrored | None, Watermark]:
+            return await _write_newer(connection, fetched, base, write, cause)
+
+        done, base = await transactions.run(work)
+        if done is not None or fetched.object is None:
+            return done or _NOTHING
+        fetched = await retrieve(fetched.object["id"])
+    return _NOTHING  # it changes all the time: its events bring it
+
+
+async def _write_newer(
+    connection: AsyncConnection, fetched: Fetched, base: Watermark | None, write: Write, cause: Cause
+) -> tuple[Mirrored | None, Watermark]:
+    """What writing came to, None where the order is open; and what was held before."""
+    if fetched.object is None:
+        return _NOTHING, NOTHING_HELD
+    object_id = fetched.object["id"]
+    held = (await objects.lock(connection, {object_id}))[object_id]
+    verdict = Verdict.NEWER if held == base else held.fetch(fetched.as_of)
+    if verdict is Verdict.UNCLEAR:
+        return None, held
+    if verdict is Verdict.OLDER:
+        return _NOTHING, held
+    await objects.advance(connection, object_id, held.after_fetch(fetched.as_of))
+    return await write(connection, fetched.object, cause), held
 
 
 def _product(product: Mapping[str, Any]) -> dict[str, Any]:

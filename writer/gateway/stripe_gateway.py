@@ -102,11 +102,11 @@ class StripeGateway:
         """All active configurations of the billing portal."""
         return _data(await self._whole_list("/v1/billing_portal/configurations", {"active": "true"}))
 
-    def products(self) -> AsyncIterator[Json]:
+    def products(self) -> AsyncIterator[Fetched]:
         """Every product, also archived ones."""
         return self._each("/v1/products", {})
 
-    def prices(self) -> AsyncIterator[Json]:
+    def prices(self) -> AsyncIterator[Fetched]:
         """Every price, also archived ones; its product is an id."""
         return self._each("/v1/prices", {})
 
@@ -161,12 +161,13 @@ class StripeGateway:
         await self._fill(first.body, path, params)
         return Fetched(first.body, first.as_of)
 
-    async def _each(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Json]:
+    async def _each(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Fetched]:
         page: Json = {"data": [], "has_more": True}
         while page["has_more"]:
-            page = (await self._page(path, params, page["data"])).body
+            reply = await self._page(path, params, page["data"])
+            page = reply.body
             for one in page["data"]:
-                yield one
+                yield Fetched(one, reply.as_of)
 
     async def _page(self, path: str, params: Mapping[str, Any], seen: list[Json]) -> Reply:
         behind = {"starting_after": seen[-1]["id"]} if seen else {}

@@ -268,4 +268,5 @@ async def test_iterators_walk_all_pages(start: Start) -> None:
         return web.json_response({"object": "list", "data": page, "has_more": start + 2 < 5})
 
     fake = await start(paged)
-    assert [price["id"] async for price in fake.gateway.prices()] == [f"p_{n}" for n in range(5)]
+    told = [fetched async for fetched in fake.gateway.prices()]
+    assert [fetched.object for fetched in told] == [{"id": f"p_{n}"} for n in range(5)]
