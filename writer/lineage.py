@@ -23,8 +23,8 @@ LAST_EPOCH: Final = 4_102_444_800
 """The year 2100: an epoch beyond it was never ours, whoever names it."""
 
 HEARSAY_SECONDS: Final = 600.0
-"""A new epoch makes every sidecar of the project load afresh, and whoever has a key can claim to be ahead. On such a word
-alone a project gets one epoch in this time from one writer; after a real loss one is enough for all who are ahead."""
+"""A new epoch makes every sidecar of the project load afresh, and whoever has a key can claim to be ahead. On such a
+word alone a project gets one epoch in this time from one writer; after a real loss one is enough for all of them."""
 
 _HEARSAY: Final = frozenset({"sidecar", "changes"})
 _NOT_TOLD: Final = "unknown"
