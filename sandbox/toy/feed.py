@@ -15,54 +15,21 @@ RETRY_S: Final = 0.5
 KILLABLE: Final = ("redis", "writer")
 
 
-class Feed:
-    """The live state of one user's page. `notices`: what the app has to tell each user, written by its actions."""
+class Follower:
+    """Times every change of one user's answers, also while the user is away on Stripe's page."""
 
-    def __init__(self, stack: Stack, user: str, notices: dict[str, str]) -> None:
-        self._stack = stack
+    def __init__(self, stack: Stack, user: str) -> None:
         self._user = user
-        self._notices = notices
-        self._change: Json | None = None
-        self._changed = asyncio.Event()
+        self.change: Json | None = None
+        """The last one; None: there was none yet."""
+        self.changed = asyncio.Event()
+        self._tasks = [asyncio.create_task(self._follow(app, feature)) for app, feature in sold(stack)]
 
-    async def states(self) -> AsyncIterator[Json]:
-        """The page's state, several times a second and at every change. It ends never."""
-        followers = [asyncio.create_task(self._follow(app, feature)) for app, feature in self._sold()]
-        try:
-            while True:
-                yield await self._state()
-                self._changed.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(EVERY_S):
-                        await self._changed.wait()
-        finally:
-            for follower in followers:
-                follower.cancel()
-            await asyncio.gather(*followers, return_exceptions=True)
-
-    def _sold(self) -> list[tuple[RunningApp, str]]:
-        notes = self._stack.apps["notes"]
-        return [(notes, "export"), (notes, "themes")]
-
-    async def _state(self) -> Json:
-        asked = [*self._sold(), (self._stack.apps["studio"], "render")]
-        answers = await asyncio.gather(*(self._answer(app, feature) for app, feature in asked))
-        return {
-            "user": self._user,
-            "answers": answers,
-            "parts": {name: self._stack.parts[name].running for name in KILLABLE},
-            "change": self._change,
-            "notice": self._notices.get(self._user, ""),
-        }
-
-    async def _answer(self, app: RunningApp, feature: str) -> Json:
-        row: Json = {"app": app.app.name, "feature": feature, "label": app.app.features[feature]["name"]}
-        began = time.perf_counter()
-        try:
-            answer = await app.sidecar.check(self._user, feature)
-        except CallError as error:
-            return {**row, "error": str(error)}
-        return {**row, "answer": answer, "took_ms": (time.perf_counter() - began) * 1000}
+    async def end(self) -> None:
+        """Follow no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _follow(self, app: RunningApp, feature: str) -> None:
         while True:
@@ -76,11 +43,56 @@ class Feed:
 
     async def _tell(self, app: RunningApp, seen: Seen) -> None:
         answer = seen.answer
-        self._change = {
+        self.change = {
             "app": app.app.name,
             "feature": answer["feature"],
             "allowed": answer["allowed"],
             "milliseconds": await milliseconds(seen, app.writer),
             "revision": f"{answer['epoch']}.{answer['revision']}",
         }
-        self._changed.set()
+        self.changed.set()
+
+
+def sold(stack: Stack) -> list[tuple[RunningApp, str]]:
+    """What the toy app sells: each feature that a purchase unlocks."""
+    notes = stack.apps["notes"]
+    return [(notes, "export"), (notes, "themes")]
+
+
+class Feed:
+    """The live state of one user's page. `notices`: what the app has to tell each user, written by its actions."""
+
+    def __init__(self, stack: Stack, user: str, follower: Follower, notices: dict[str, str]) -> None:
+        self._stack = stack
+        self._user = user
+        self._follower = follower
+        self._notices = notices
+
+    async def states(self) -> AsyncIterator[Json]:
+        """The page's state, several times a second and at every change. It ends never."""
+        while True:
+            yield await self._state()
+            self._follower.changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._follower.changed.wait()
+
+    async def _state(self) -> Json:
+        asked = [*sold(self._stack), (self._stack.apps["studio"], "render")]
+        answers = await asyncio.gather(*(self._answer(app, feature) for app, feature in asked))
+        return {
+            "user": self._user,
+            "answers": answers,
+            "parts": {name: self._stack.parts[name].running for name in KILLABLE},
+            "change": self._follower.change,
+            "notice": self._notices.get(self._user, ""),
+        }
+
+    async def _answer(self, app: RunningApp, feature: str) -> Json:
+        row: Json = {"app": app.app.name, "feature": feature, "label": app.app.features[feature]["name"]}
+        began = time.perf_counter()
+        try:
+            answer = await app.sidecar.check(self._user, feature)
+        except CallError as error:
+            return {**row, "error": str(error)}
+        return {**row, "answer": answer, "took_ms": (time.perf_counter() - began) * 1000}

@@ -58,7 +58,7 @@ function showAnswer(one, index) {
 function showCard(feature, answer) {
   const card = document.querySelector(`[data-feature="${feature}"]`);
   if (!card) return;
-  put(card.querySelector(".mark"), answer.allowed ? "\u{1F513}" : "\u{1F512}");
+  put(card.querySelector(".mark"), answer.allowed ? "\u2713" : "\u2715");
   put(card.querySelector(".word"), answer.allowed ? "unlocked" : "locked", answer.allowed ? "word allowed" : "word denied");
   const until = answer.valid_to === null ? "for life" : `until ${answer.valid_to}`;
   put(card.querySelector(".why"), answer.allowed ? `by ${answer.source}, ${until}` : answer.reason.replaceAll("_", " "));

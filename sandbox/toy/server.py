@@ -18,7 +18,7 @@ from sandbox.clients import CallError
 from sandbox.processes import ProcessError
 from sandbox.stack import Stack
 from sandbox.toy.actions import Actions
-from sandbox.toy.feed import Feed
+from sandbox.toy.feed import Feed, Follower
 
 HOST: Final = "127.0.0.1"
 HERE: Final = Path(__file__).parent
@@ -26,6 +26,7 @@ FILES: Final = {"page.css": "text/css", "page.js": "text/javascript"}
 DEFAULT_USER: Final = "ada"
 USER: Final = re.compile(r"[A-Za-z0-9_.@:-]{1,64}")
 SHUTDOWN_S: Final = 0.5
+MOST_FOLLOWED: Final = 20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +41,7 @@ class Toy:
         self._actions = Actions(stack, self.url)
         self._notices: dict[str, str] = {}
         self._streams: set[asyncio.Task[None]] = set()
+        self._followers: dict[str, Follower] = {}
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -54,6 +56,7 @@ class Toy:
             for stream in self._streams:
                 stream.cancel()
             await runner.cleanup()
+            await asyncio.gather(*(follower.end() for follower in self._followers.values()))
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard])
@@ -95,7 +98,8 @@ class Toy:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        feed = Feed(self._stack, _user(request.query.get("user")), self._notices)
+        user = _user(request.query.get("user"))
+        feed = Feed(self._stack, user, await self._follower(user), self._notices)
         stream = asyncio.create_task(_sent(feed, response))
         self._streams.add(stream)
         try:
@@ -109,6 +113,7 @@ class Toy:
     async def _pay(self, request: web.Request) -> web.Response:
         form = await request.post()
         user = _user(form.get("user"))
+        await self._follower(user)
         try:
             target = await self._actions.checkout(user, once=form.get("what") == "purchase")
         except CallError as error:
@@ -142,6 +147,14 @@ class Toy:
                 done = "killed" if act == "kill" else "back"
                 self._notices[user] = f"{name.capitalize()} is {done}; the answers go on."
         raise web.HTTPSeeOther(_home(user))
+
+    async def _follower(self, user: str) -> Follower:
+        """Who times this user's changes; the user of longest ago makes room."""
+        if user not in self._followers and len(self._followers) == MOST_FOLLOWED:
+            await self._followers.pop(next(iter(self._followers))).end()
+        follower = self._followers.pop(user, None) or Follower(self._stack, user)
+        self._followers[user] = follower
+        return follower
 
     async def _noted(self, user: str, work: Awaitable[str]) -> None:
         try:
