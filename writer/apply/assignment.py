@@ -42,6 +42,12 @@ class Assignment:
         """Whatever was bought by the product's prices."""
         return await self.of_prices(await self._ids(_PRICES, {"id": product_id}), cause)
 
+    async def of_project(self, public_id: str, cause: Cause) -> list[Revision]:
+        """Whatever named the project before it existed."""
+        parameters = {"project": public_id}
+        subscriptions = await self._ids(_OF_PROJECT_SUBSCRIPTIONS, parameters)
+        return await self._again(subscriptions, await self._ids(_OF_PROJECT_PURCHASES, parameters), cause)
+
     async def subscription(self, subscription_id: str, cause: Cause) -> list[Revision]:
         """One subscription, as after a claim."""
 
@@ -113,6 +119,14 @@ WHERE i.price_id = ANY(:prices) AND CASE WHEN s.project_id IS NULL
     THEN p.project_id IS DISTINCT FROM u.project_id
     ELSE coalesce(p.project_id <> s.project_id, false) <> (s.unassigned_reason IS NOT NULL) END
 ORDER BY s.id
+""")
+
+_OF_PROJECT_SUBSCRIPTIONS: Final = text("""
+SELECT id FROM subscriptions WHERE project_id IS NULL AND metadata->>'project_id' = :project ORDER BY id
+""")
+
+_OF_PROJECT_PURCHASES: Final = text("""
+SELECT id FROM purchases WHERE project_id IS NULL AND metadata->>'project_id' = :project ORDER BY id
 """)
 
 _PRICES: Final = text("SELECT id FROM prices WHERE product_id = :id ORDER BY id")

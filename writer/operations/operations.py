@@ -59,7 +59,7 @@ class Operations:
         self._documents = Documents(engine, clock)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
-        """A new project, together with whatever in Stripe's mirror already names it."""
+        """A new project, together with whatever already names it: Stripe's products and prices, and what was bought."""
 
         async def work(connection: AsyncConnection) -> tuple[Project, frozenset[str]]:
             await placement.begin(connection)
@@ -70,6 +70,8 @@ class Operations:
 
         project, moved = await self._run(work)
         await self._assign_again(moved, actor)
+        if await self._assignment.of_project(public_id, _cause(actor)):
+            self._on_commit()
         return project
 
     async def list_projects(self) -> Sequence[Project]:

@@ -9,6 +9,8 @@ from tests.support import stripe_objects as stripe
 from tests.support.ingest import Ingest
 from tests.support.stripe_objects import MONTH, NEW, NOW, OLD
 from writer.gateway.errors import StripeUnavailableError
+from writer.operations.audit import Actor
+from writer.operations.operations import Operations
 
 CREATED, UPDATED, DELETED = (f"customer.subscription.{name}" for name in ("created", "updated", "deleted"))
 GRACE_END = "2026-10-24T14:13:20Z"  # NOW + a month + 72 h
@@ -172,6 +174,28 @@ async def test_a_price_that_becomes_ours_assigns_what_was_bought(ingest: Ingest)
     await ingest.deliver(stripe.event("price.updated", placed, NOW + 60))
     (row,) = await ingest.query("SELECT u.user_id FROM subscription_items i JOIN users u ON u.id = i.user_ref")
     assert row.user_id == "ada"
+
+
+async def test_a_project_that_comes_later_gets_what_named_it(ingest: Ingest) -> None:
+    """What was bought for a project before it existed is assigned when it is created, also without a price of ours."""
+    product = stripe.product("prod_x")
+    ingest.stripe.hold(stripe.price("price_x", product=product))  # type: ignore[arg-type]
+    ingest.stripe.hold(stripe.price("price_y", product=product, recurring=False))  # type: ignore[arg-type]
+    named = {"user_id": "ada", "project_id": "later"}
+    session = stripe.session(prices=("price_y",), metadata=named)
+    ingest.stripe.hold(session)
+    await ingest.deliver(
+        stripe.event(CREATED, stripe.subscription(prices=("price_x",), metadata=named)),
+        stripe.event("checkout.session.completed", session),
+    )
+    operations = Operations(ingest.engine, ingest.transactions, ingest.recompute, ingest.clock, lambda: None)
+    await operations.create_project("later", "Later", [], Actor("test"))
+    rows = await ingest.query(
+        "SELECT u.user_id, p.public_id FROM (SELECT user_ref FROM subscription_items UNION ALL "
+        "SELECT user_ref FROM purchase_lines) i LEFT JOIN users u ON u.id = i.user_ref "
+        "LEFT JOIN projects p ON p.id = u.project_id"
+    )
+    assert [tuple(row) for row in rows] == [("ada", "later")] * 2
 
 
 async def test_a_customer_that_becomes_known_assigns_what_it_bought(ingest: Ingest) -> None:
