@@ -13,13 +13,14 @@ from common.catalogue import Catalogue
 from common.clock import Clock
 from common.document import Document
 from common.identifiers import ProjectId
+from common.position import Position
 from common.transfer import SnapshotHead
-from sidecar.catchup import ChangeLog, fill_from_log
-from sidecar.replica import Copy
+from sidecar.catchup import Apply, ChangeLog, fill_from_log
+from sidecar.replica import Applied, Copy
 from sidecar.sources import CacheMeta, Source, UnavailableError, UnreadableError
 
 _LOG_READS: Final = 4
-_LOG_PAUSE: Final = 0.05  # a document stands in Redis a moment before its entry in the log
+_LOG_PAUSE: Final = 0.05  # a document stands in Redis a moment before Redis says so
 
 
 class Cache(ChangeLog, Protocol):
@@ -101,11 +102,7 @@ class Bootstrap:
         async for documents in self._cache.documents(self._project):
             for document in documents:
                 copy.hold(document)
-        await self._read_log(self._cache, copy)
-        # Whoever flushed or refilled Redis while we read has left us a part of it.
-        after = await self._usable_meta(self._cache)
-        if after.position < before.position or after.position.epoch != before.position.epoch:
-            raise UnreadableError("it was filled anew while it was read")
+        after = await self._catch_up(self._cache, copy, before)
         copy.compare(after.position, after.count, after.digest)
         return Loaded(copy, Source.REDIS, None)
 
@@ -117,12 +114,20 @@ class Bootstrap:
             raise UnreadableError("it is being filled")
         return meta
 
-    async def _read_log(self, cache: Cache, copy: Copy) -> None:
-        for _ in range(_LOG_READS):
-            await fill_from_log(cache, self._project, copy.position, copy.apply, copy.horizon)
-            if copy.consistent:
-                return
-            await asyncio.sleep(_LOG_PAUSE)
+    async def _catch_up(self, cache: Cache, copy: Copy, before: CacheMeta) -> CacheMeta:
+        """Bring the copy to where Redis says that it stands now, and no further than must be: there a digest is known."""
+        for number in range(_LOG_READS):
+            if number:
+                await asyncio.sleep(_LOG_PAUSE)
+            after = await self._usable_meta(cache)
+            # Whoever flushed or refilled Redis while we read has left us a part of it.
+            if after.position < before.position or after.position.epoch != before.position.epoch:
+                raise UnreadableError("it was filled anew while it was read")
+            last = max(after.position, copy.horizon)
+            await fill_from_log(cache, self._project, copy.position, _up_to(copy, last), last)
+            if copy.consistent and copy.position == after.position:
+                break
+        return after
 
     async def _from_writer(self) -> Loaded:
         if self._origin is None:
@@ -136,3 +141,7 @@ class Bootstrap:
                     copy.hold(document)
         copy.compare(head.position, head.count, head.digest)
         return Loaded(copy, Source.WRITER, asked_at)
+
+
+def _up_to(copy: Copy, last: Position) -> Apply:
+    return lambda change: copy.apply(change) if change.position <= last else Applied.NOT_NEWER

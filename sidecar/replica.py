@@ -53,7 +53,7 @@ class Installed(StrEnum):
     OLDER = "older"
     """The copy in use is newer."""
     UNPROVEN = "unproven"
-    """It is no newer than the copy in use and its digest has not matched, or its digest is known to differ."""
+    """Its digest has not matched, and the copy in use is proven or as new; or its digest is known to differ."""
 
 
 class Copy:
@@ -170,7 +170,8 @@ class Replica:
         if held is not None:
             if candidate.position < held.position:
                 return Installed.OLDER
-            if not candidate.complete and (candidate.position == held.position or candidate.proof is Proof.DIFFERED):
+            proven_or_no_newer = held.complete or candidate.position == held.position
+            if not candidate.complete and (proven_or_no_newer or candidate.proof is Proof.DIFFERED):
                 return Installed.UNPROVEN
         self.copy = candidate
         return Installed.INSTALLED

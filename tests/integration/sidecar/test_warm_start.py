@@ -145,6 +145,18 @@ async def test_documents_newer_than_the_base_are_caught_up_with(
     assert loaded.copy.compare(history.position, history.count, history.digest) is Compared.MATCHES
 
 
+async def test_a_log_ahead_of_what_redis_says_does_not_hide_a_loss(
+    redis_url: str, publisher: Publisher, history: History
+) -> None:
+    """The copy stops where Redis says that it stands, so that its digest is compared even while revisions pour in."""
+    await publisher.log(history.change("cid", grant()))
+    async with connect(redis_url) as client:
+        bootstrap = Bootstrap(PROJECT, RedisCache(client, Refusals(Metrics())), None, SystemClock())
+        assert (await bootstrap.load(Source.REDIS)).copy.complete
+        await publisher.forget([keys.users(PROJECT)])
+        assert (await bootstrap.load(Source.REDIS)).copy.faulty
+
+
 async def test_redis_emptied_while_it_is_read_is_not_a_copy(redis_url: str, publisher: Publisher) -> None:
     """Half of a flushed Redis is refused."""
     async with connect(redis_url) as client:

@@ -135,7 +135,7 @@ def test_a_catalogue_newer_than_the_base_is_kept() -> None:
 
 
 def test_good_state_is_not_replaced_by_older_or_unproven_state() -> None:
-    """A candidate must be newer, or as new and proven."""
+    """A candidate must be proven, and not older; unproven, it must be newer than what is unproven too."""
     history = History()
     replica = Replica(history.project)
     assert Replica(history.project).synced is False
@@ -151,8 +151,12 @@ def test_good_state_is_not_replaced_by_older_or_unproven_state() -> None:
     newer = loaded(history)
     newer.compare(newer.position, 9, 9)
     assert replica.install(newer) is Installed.UNPROVEN
+    assert replica.install(loaded(history)) is Installed.UNPROVEN
     assert replica.copy is same
-    assert replica.install(loaded(history)) is Installed.INSTALLED
+    unproven = Replica(history.project)
+    unproven.install(loaded(history))
+    history.change("cid", grant())
+    assert unproven.install(loaded(history)) is Installed.INSTALLED
 
 
 def test_a_copy_of_a_newer_epoch_is_newer() -> None:
