@@ -12,6 +12,8 @@ from writer.apply import objects
 from writer.apply.mirror import Mirrored
 from writer.catalogue import placement, store
 from writer.db.transaction import Transactions
+from writer.domain.stripe import fields
+from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.watermark import NOTHING_HELD, Verdict, Watermark
 from writer.gateway.stripe_gateway import Fetched
 from writer.operations import audit
@@ -145,32 +147,40 @@ async def _write_newer(
 
 def _product(product: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": product["id"],
-        "name": product.get("name") or product["id"],
-        "description": product.get("description"),
-        "active": bool(product.get("active", True)),
-        "livemode": bool(product.get("livemode", False)),
-        "metadata": orjson.dumps(product.get("metadata") or {}).decode(),
+        "id": fields.text(product, "id"),
+        "name": fields.optional_text(product, "name") or fields.text(product, "id"),
+        "description": fields.optional_text(product, "description"),
+        "active": _is_active(product),
+        "livemode": fields.flag(product, "livemode"),
+        "metadata": orjson.dumps(fields.metadata(product)).decode(),
     }
 
 
 def _price(price: Mapping[str, Any]) -> dict[str, Any]:
-    product = price["product"]
-    recurring = price.get("recurring") or {}
+    product = fields.reference(price, "product")
+    if product is None:
+        raise ShapeError("price.product must be an id")
+    recurring = fields.child(price, "recurring")
     return {
-        "id": price["id"],
-        "product_id": product["id"] if isinstance(product, Mapping) else product,
-        "type": price.get("type") or ("recurring" if recurring else "one_time"),
-        "active": bool(price.get("active", True)),
-        "livemode": bool(price.get("livemode", False)),
-        "currency": price["currency"],
-        "unit_amount": price.get("unit_amount"),
-        "interval": recurring.get("interval"),
-        "interval_count": recurring.get("interval_count"),
-        "nickname": price.get("nickname"),
-        "lookup_key": price.get("lookup_key"),
-        "metadata": orjson.dumps(price.get("metadata") or {}).decode(),
+        "id": fields.text(price, "id"),
+        "product_id": product,
+        "type": fields.optional_text(price, "type") or ("recurring" if recurring else "one_time"),
+        "active": _is_active(price),
+        "livemode": fields.flag(price, "livemode"),
+        "currency": fields.text(price, "currency"),
+        "unit_amount": None if price.get("unit_amount") is None else fields.whole(price, "unit_amount"),
+        "interval": fields.optional_text(recurring, "interval"),
+        "interval_count": None
+        if recurring.get("interval_count") is None
+        else fields.whole(recurring, "interval_count"),
+        "nickname": fields.optional_text(price, "nickname"),
+        "lookup_key": fields.optional_text(price, "lookup_key"),
+        "metadata": orjson.dumps(fields.metadata(price)).decode(),
     }
+
+
+def _is_active(source: Mapping[str, Any]) -> bool:
+    return source.get("active") is None or fields.flag(source, "active")
 
 
 _PRODUCT: Final = text("""

@@ -79,6 +79,26 @@ async def test_a_bad_payload_is_parked_at_once(ingest: Ingest) -> None:
     assert sorted(await ingest.held()) == ["sub_1 export", "sub_2 export"]
 
 
+@pytest.mark.parametrize(
+    ("type_", "object_", "reason"),
+    [
+        ("price.updated", stripe.price(product=""), "price.product must be an id"),
+        ("price.updated", stripe.price(currency=None), "price.currency must be a text"),
+        ("price.updated", stripe.price(unit_amount=10**40), "price.unit_amount must be a whole number"),
+        ("price.updated", stripe.price(metadata=[1]), "price.metadata must be an object"),
+        ("product.updated", stripe.product(name="a\0b"), "product.name must be a text"),
+    ],
+)
+async def test_what_cannot_be_mirrored_is_parked_at_once(
+    ingest: Ingest, type_: str, object_: dict[str, Any], reason: str
+) -> None:
+    """A product or price that cannot be read is given up with the field that is wrong, not tried for days."""
+    bad = await ingest.receive(stripe.event(type_, object_))
+    await ingest.pipeline.process(object_["id"])
+    (row,) = await ingest.query("SELECT id, status, last_error FROM webhook_events")
+    assert (row.id, row.status, row.last_error) == (bad.id, "parked", reason)
+
+
 @pytest.mark.parametrize("fault", [StripeUnavailableError("no answer"), RuntimeError("nobody foresaw it")])
 async def test_what_keeps_failing_is_parked_after_the_last_try(ingest: Ingest, fault: Exception) -> None:
     """Put off again and again, then parked with its reason, while other objects are applied."""
