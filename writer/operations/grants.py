@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, format_time, from_datetime, to_datetime
+from common.clock import Instant, format_time, from_datetime, parse_time, to_datetime
 from common.document import Value
 from common.identifiers import FeatureCode, UserId
 from common.position import Position
@@ -20,6 +20,8 @@ from writer.recompute import Recompute, UserKey, load_definition, lock_users
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 _MAX_REASON: Final = 1_000
+_END_OF_TIME: Final = parse_time("9999-12-31T23:59:59.999999Z")
+"""The last moment that a datetime can hold; the driver turns it into infinity, with which nothing can be computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,11 @@ async def _check(connection: AsyncConnection, project: Project, order: GrantOrde
     if fault:
         raise InvalidError("invalid_value", f"value: {fault}; {order.feature} is a {feature.kind.value} feature")
     starts = now if order.valid_from is None else order.valid_from
+    if not all(0 <= moment < _END_OF_TIME for moment in (starts, order.valid_to) if moment is not None):
+        raise InvalidError(
+            "invalid_period",
+            "valid_from and valid_to must lie in the years 1970 to 9999; without valid_to it is for life",
+        )
     if order.valid_to is not None and order.valid_to <= starts:
         raise InvalidError("invalid_period", "valid_to must be after valid_from, which is now where it is not given")
 

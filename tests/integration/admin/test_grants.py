@@ -105,6 +105,9 @@ async def test_limits_and_configurations_carry_their_value(side: Operating, shop
         ({"valid_from": "soon"}, 400, "invalid_time"),
         ({"valid_to": "2020-01-01T00:00:00Z"}, 400, "invalid_period"),
         ({"valid_from": "2030-01-01T00:00:00Z", "valid_to": "2030-01-01T00:00:00Z"}, 400, "invalid_period"),
+        ({"valid_from": "0001-01-01T00:00:00Z"}, 400, "invalid_period"),
+        ({"valid_from": "1969-12-31T23:59:59Z"}, 400, "invalid_period"),
+        ({"valid_to": "9999-12-31T23:59:59.999999Z"}, 400, "invalid_period"),
     ],
 )
 async def test_a_bad_grant_is_refused(
