@@ -59,8 +59,8 @@ def to_datetime(instant: Instant) -> datetime:
 
 def format_time(instant: Instant) -> str:
     """RFC 3339 in UTC; a fraction only where there is one, so that equal instants have equal texts."""
-    moment = to_datetime(instant)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{moment.microsecond:06d}" if moment.microsecond else "") + "Z"
+    # strftime would write the year 33 with two digits, which is no RFC 3339.
+    return to_datetime(instant).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_time(text: str) -> Instant:
