@@ -23,11 +23,21 @@ _SECRETS: Final = re.compile(
     r"|(?<=://)[^\s/@]*:[^\s/@]*(?=@)|(?<=[Bb]earer )\S+"
 )
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return ascii(match[0])[1:-1]
+
 
 class _Line(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
         self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        # One event is one line: what comes from outside can neither begin another nor steer a terminal.
+        return _CONTROL.sub(_escaped, super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         # A driver's exception may carry a connection URL: what looks like a secret never reaches the stream.

@@ -37,6 +37,7 @@ def create_engine(settings: DatabaseSettings, *, application_name: str = "billin
         pool_timeout=settings.lock_timeout,
         pool_pre_ping=False,
         pool_use_lifo=True,
+        hide_parameters=True,  # an error is logged; people's data and what opens doors are not
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
