@@ -13,8 +13,8 @@ from common.answers import parse_user
 from common.identifiers import UserId
 from common.problems import Problem
 from writer import settings
-from writer.audit import Actor
-from writer.operating import operating
+from writer.operations.audit import Actor
+from writer.operations.operating import operating
 from writer.refusals import UnknownError
 from writer.settings import OperatorSettings
 
