@@ -13,6 +13,7 @@ class Arrivals:
     def __init__(self) -> None:
         self._waiting: list[tuple[Position, int, asyncio.Future[None]]] = []
         self._numbers = count()
+        self._given_up = 0
 
     async def wait(self, position: Position, seconds: float) -> bool:
         """Whether the copy came to `position` within `seconds`. Ask the copy first: this only hears what comes."""
@@ -24,17 +25,23 @@ class Arrivals:
         except TimeoutError:
             return False
         finally:
-            if not arrived.done() or arrived.cancelled():
-                self._forget(arrived)
+            if arrived.cancelled():
+                self._forget_some()
         return True
 
     def reached(self, position: Position) -> None:
         """The copy stands at `position`."""
         while self._waiting and self._waiting[0][0] <= position:
             arrived = heapq.heappop(self._waiting)[2]
-            if not arrived.done():
+            if arrived.cancelled():
+                self._given_up -= 1
+            elif not arrived.done():
                 arrived.set_result(None)
 
-    def _forget(self, arrived: asyncio.Future[None]) -> None:
-        self._waiting = [entry for entry in self._waiting if entry[2] is not arrived]
-        heapq.heapify(self._waiting)
+    def _forget_some(self) -> None:
+        # Only once they are the most: thousands who give up together must not each walk through all the others.
+        self._given_up += 1
+        if self._given_up * 2 > len(self._waiting):
+            self._waiting = [entry for entry in self._waiting if not entry[2].cancelled()]
+            heapq.heapify(self._waiting)
+            self._given_up = 0

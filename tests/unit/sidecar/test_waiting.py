@@ -44,6 +44,25 @@ async def test_a_wait_ends_in_time_and_leaves_nothing() -> None:
     assert not arrivals._waiting
 
 
+async def test_thousands_who_give_up_do_not_walk_through_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgetting them takes work in proportion to their number, not to its square: nobody else is held up."""
+    walked = 0
+
+    def heapify(waiting: list[object]) -> None:
+        nonlocal walked
+        walked += len(waiting)
+
+    arrivals = Arrivals()
+    tasks = [asyncio.create_task(arrivals.wait(Position(1, number), 60)) for number in range(2_000)]
+    await asyncio.sleep(0)
+    monkeypatch.setattr("sidecar.arrivals.heapq.heapify", heapify)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not arrivals._waiting
+    assert walked <= 2 * len(tasks)
+
+
 def test_waits_grow_to_a_bound_and_are_spread() -> None:
     """Each wait lies between half its step and the step; steps double to the bound; a reset begins small."""
     backoff = Backoff(Random(7), first=1.0, most=4.0)
