@@ -67,7 +67,8 @@ def parse_feature(text: str | None) -> FeatureCode:
 
 def parse_used(text: str) -> int:
     """A count, or Problem 400 `invalid_used`."""
-    if not (text.isascii() and text.isdecimal()) or int(text) > _MAX_USED:
+    # The length first: Python refuses to read thousands of digits, with an error of its own.
+    if len(text) > len(str(_MAX_USED)) or not (text.isascii() and text.isdecimal()) or int(text) > _MAX_USED:
         raise bad_request("invalid_used", f"used must be a whole number from 0 to {_MAX_USED}")
     return int(text)
 

@@ -67,6 +67,7 @@ async def test_head_is_answered_like_get(running: Running) -> None:
         ({"user_id": "ann", "feature": "no spaces"}, 400, "invalid_feature"),
         ({"user_id": "ann", "feature": "pro", "used": "-1"}, 400, "invalid_used"),
         ({"user_id": "ann", "feature": "pro", "used": "many"}, 400, "invalid_used"),
+        ({"user_id": "ann", "feature": "pro", "used": "9" * 5_000}, 400, "invalid_used"),
         ({"user_id": "ann", "feature": "pro", "min_revision": "7"}, 400, "invalid_min_revision"),
         ({"user_id": "ann", "feature": "pro", "project_id": "other"}, 404, "unknown_project"),
     ],
