@@ -115,7 +115,7 @@ class Bootstrap:
         return meta
 
     async def _catch_up(self, cache: Cache, copy: Copy, before: CacheMeta) -> CacheMeta:
-        """Bring the copy to where Redis says that it stands now, and no further than must be: there a digest is known."""
+        """Bring the copy to where Redis says that it stands now, if that can be: there a digest is known."""
         for number in range(_LOG_READS):
             if number:
                 await asyncio.sleep(_LOG_PAUSE)
