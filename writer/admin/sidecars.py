@@ -49,7 +49,9 @@ class SidecarRoutes:
             found = await self._directory.of(project.public_id)
         except CacheFaultError as error:
             detail = "Redis does not answer, and only there sidecars say where they are"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "cache_unavailable", detail) from error
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "cache_unavailable", detail, headers={"Retry-After": "5"}
+            ) from error
         head = project.position
         return json_response(
             {

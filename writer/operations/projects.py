@@ -20,6 +20,7 @@ from writer.refusals import ConflictError, InvalidError, UnknownError
 _HOST: Final = re.compile(r"(?=.{1,253}$)(?:localhost|[a-z0-9](?:[a-z0-9-]{0,62}\.?)+)(?::\d{1,5})?")
 _MAX_NAME: Final = 200
 _MAX_HOSTS: Final = 50
+_MAX_ID: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ async def find(connection: AsyncConnection, public_id: str) -> Project:
 
 async def find_by_id(connection: AsyncConnection, internal_id: int) -> Project:
     """The project of that internal id; UnknownError `unknown_project`."""
-    row = (await connection.execute(_FIND_BY_ID, {"id": internal_id})).one_or_none()
+    possible = internal_id <= _MAX_ID
+    row = (await connection.execute(_FIND_BY_ID, {"id": internal_id})).one_or_none() if possible else None
     if row is None:
         raise UnknownError("unknown_project", f"there is no project with the internal id {internal_id}")
     return _project(row)
@@ -137,6 +139,10 @@ def _check(public_id: str, name: str, return_hosts: Sequence[str]) -> None:
         project_id(public_id)
     except IdentifierError as error:
         raise InvalidError("invalid_project", str(error)) from error
+    if public_id in {".", ".."}:  # clients resolve them in paths, so that no route would ever reach the project
+        raise InvalidError(
+            "invalid_project", "project_id must not be . or .., which have a meaning of their own in URLs"
+        )
     if not 1 <= len(name) <= _MAX_NAME:
         raise InvalidError("invalid_name", f"name must have 1 to {_MAX_NAME} characters")
     wrong = [host for host in return_hosts if not _HOST.fullmatch(host)]

@@ -52,6 +52,8 @@ async def test_a_project_is_listed_shown_and_changed(side: Operating) -> None:
         ({"project_id": ""}, 400, "invalid_project"),
         ({"project_id": "a b"}, 400, "invalid_project"),
         ({"project_id": "x" * 65}, 400, "invalid_project"),
+        ({"project_id": "."}, 400, "invalid_project"),
+        ({"project_id": ".."}, 400, "invalid_project"),
         ({"project_id": "x", "name": ""}, 400, "invalid_name"),
         ({"project_id": "x", "name": "a\0b"}, 400, "invalid_body"),
         ({"project_id": "x", "return_hosts": ["https://shop.example.com"]}, 400, "invalid_return_hosts"),

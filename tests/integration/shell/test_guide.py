@@ -97,6 +97,8 @@ async def test_recompute_works_where_a_loop_already_runs(database_url: str, monk
             assert (unknown["revision"], unknown["entitlements"]) == (4, [])
             with pytest.raises(ValueError, match="no project none"):
                 recompute_and_store_entitlements(db, "user_123", "none")
+            with pytest.raises(ValueError, match="no project with the internal id"):
+                recompute_and_store_entitlements(db, "user_123", 10**30)
             with pytest.raises(ValueError, match="control character"):
                 recompute_and_store_entitlements(db, "a\nb", "shop")
             db.get_bind().engine.dispose()
