@@ -13,7 +13,7 @@ from common.identifiers import FeatureCode, ProjectId, UserId, feature_code, pro
 from common.position import Position
 
 UNLIMITED: Final = "unlimited"
-MAX_DOCUMENT_BYTES = 256 * 1024
+MAX_DOCUMENT_BYTES = 1024 * 1024
 """A larger document is refused: it would stall every copy that holds it."""
 
 MAX_LIMIT = 2**53 - 1

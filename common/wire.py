@@ -13,7 +13,7 @@ from common.document import MAX_DOCUMENT_BYTES, Document, DocumentError
 from common.position import Position
 
 VERSION = 1
-MAX_MESSAGE_BYTES = 4 * MAX_DOCUMENT_BYTES
+MAX_MESSAGE_BYTES = 2 * MAX_DOCUMENT_BYTES
 """A larger message is refused; a catalogue may be larger than a document."""
 
 

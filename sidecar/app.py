@@ -9,6 +9,7 @@ from random import Random
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
+from common.background import Tasks
 from common.clock import Clock, SystemClock
 from common.identifiers import ProjectId
 from common.listening import listening
@@ -28,7 +29,6 @@ from sidecar.redis_feed import RedisFeed
 from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
-from sidecar.supervise import Tasks
 from sidecar.writer_feed import WriterFeed
 
 _log = logging.getLogger(__name__)

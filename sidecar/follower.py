@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, assert_never
 
+from common.backoff import Backoff
 from common.clock import SECOND, Clock
 from common.position import Position
 from common.wire import CatalogChanged, Change, Heartbeat, UserChanged
-from sidecar.backoff import Backoff
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.metrics import Metrics
 from sidecar.project import Mode, Project

@@ -6,10 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final, Protocol
 
+from common.backoff import Backoff
 from common.clock import Clock
 from common.identifiers import ProjectId
 from common.wire import WireError
-from sidecar.backoff import Backoff
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.refusals import Refusals
 from sidecar.sources import Source, UnavailableError, read_message

@@ -5,11 +5,11 @@ import logging
 from random import Random
 from typing import Final
 
+from common.backoff import Backoff
 from common.clock import Clock
 from common.position import Position
 from common.transfer import ChangesPage
 from common.wire import Message
-from sidecar.backoff import Backoff
 from sidecar.catchup import ChangesOrigin
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.project import Project

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.background import Tasks
 from common.clock import Clock, SystemClock
 from common.http import middleware
 from common.identifiers import UserId
@@ -21,7 +22,6 @@ from writer.admin.projects import ProjectRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
-from writer.background import Background
 from writer.cache.link import general_pool
 from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
@@ -56,7 +56,7 @@ from writer.relay.project_snapshot import ProjectSnapshots
 from writer.relay.station import RelaySettings, RelayStation
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
-from writer.supervision import DATABASE_FAULTS
+from writer.supervision import DATABASE_FAULTS, SPREAD
 from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
@@ -64,6 +64,7 @@ from writer.webhook import Signer, Webhook
 _log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 3.0  # leases are given back in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         core = _core(settings, stack)
         await _look_at_the_database(core)
-        background = Background(core.relay_metrics.crashed)
-        stack.push_async_callback(background.end)
+        background = Tasks(core.relay_metrics.crashed, SPREAD, _LAST_WORDS_SECONDS)
+        stack.push_async_callback(background.stop)
         heads = Heads(core.engine, core.relay)
         presences = _relay(core, heads, background)
         stripe = await _stripe(core, stack)
@@ -164,7 +165,7 @@ async def _look_at_the_database(core: _Core) -> None:
         _log.warning("the database is away at the start error=%s", type(error).__name__)
 
 
-def _relay(core: _Core, heads: Heads, background: Background) -> Presences:
+def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
     async def recompute_user(project_id: int, user: UserId) -> list[Revision]:
         async def work(connection: AsyncConnection) -> list[Revision]:
             refs = await lock_users(connection, [UserKey(project_id, user)])
@@ -197,7 +198,7 @@ async def _stripe(core: _Core, stack: AsyncExitStack) -> _Stripe:
     return _Stripe(StripeGateway(transport, Urgency.PAYER), applier)
 
 
-def _ingest(core: _Core, stripe: _Stripe, background: Background, stack: AsyncExitStack) -> Webhook:
+def _ingest(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitStack) -> Webhook:
     settings = core.settings
     redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
     stack.push_async_callback(redis.aclose)

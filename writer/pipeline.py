@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.background import supervise
 from common.clock import SECOND, Clock
 from writer import schedule
 from writer.apply.applier import Applier, ObjectMovingError, Outcome, Result
@@ -20,7 +21,7 @@ from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.outbox import Cause
 from writer.pending import Newest, PendingEvents, settle
 from writer.schedule import Schedule
-from writer.supervision import DATABASE_FAULTS, Backoff, Outage, jittered, supervise
+from writer.supervision import DATABASE_FAULTS, SPREAD, Outage, jittered, pauses
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,9 @@ class Pipeline:
             **{f"pipeline-{n}": self._work for n in range(max(1, self._workers - patient))},
             **{f"pipeline-patient-{n}": self._work_patiently for n in range(patient)},
         }
-        tasks = [asyncio.create_task(supervise(name, job, self._on_crash), name=name) for name, job in work.items()]
+        tasks = [
+            asyncio.create_task(supervise(name, job, self._on_crash, SPREAD), name=name) for name, job in work.items()
+        ]
         try:
             await self._stopping.wait()
         finally:
@@ -123,7 +126,7 @@ class Pipeline:
             _log.info("claims are left to expire error=%s", type(error).__name__)
 
     async def _poll(self) -> None:
-        backoff, outage = Backoff(), Outage("Postgres, for pending events")
+        backoff, outage = pauses(), Outage("Postgres, for pending events")
         while True:
             pause = jittered(POLL_SECONDS)
             try:
@@ -131,7 +134,7 @@ class Pipeline:
                 claimed = await self._pending.claim(room) if room > 0 else []
             except DATABASE_FAULTS as error:
                 outage.failed(error)
-                pause = backoff.next()
+                pause = backoff.wait()
             else:
                 outage.worked()
                 backoff.reset()

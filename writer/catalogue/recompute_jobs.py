@@ -13,7 +13,7 @@ from writer.catalogue.changes import GRANT_TARGET
 from writer.db.transaction import Transactions
 from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
-from writer.supervision import DATABASE_FAULTS, Backoff, Outage, is_outage
+from writer.supervision import DATABASE_FAULTS, Outage, is_outage, pauses
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class RecomputeJobs:
 
     async def run(self) -> None:
         """Work off what there is, and wait for more, until cancelled; an outage of the database is waited out."""
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             try:
                 worked = await self.step()
@@ -60,7 +60,7 @@ class RecomputeJobs:
                 if not is_outage(error):
                     raise
                 self._outage.failed(error)
-                await asyncio.sleep(backoff.next())
+                await asyncio.sleep(backoff.wait())
                 continue
             self._outage.worked()
             backoff.reset()

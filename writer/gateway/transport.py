@@ -45,6 +45,8 @@ class Patience:
     tries: int = 3
     pause: float = 0.3
     """Before the second try; it doubles, with jitter."""
+    again: float = 8.0
+    """No further try begins later than this after the first: a payer's browser, or a proxy, gives up at 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class StripeTransport:
         if method == "post":
             options["idempotency_key"] = idempotency_key or str(uuid.uuid4())
         pause = self._patience.pause
+        until = self._clock.monotonic() + self._patience.again
         for left in reversed(range(self._patience.tries)):
             await self._limiter.acquire(urgency)
             try:
@@ -117,7 +120,7 @@ class StripeTransport:
                 raise
             except StripeUnavailableError as error:
                 self.outcomes[Outcome.UNAVAILABLE] += 1
-                if not error.repeatable or not left:
+                if not error.repeatable or not left or self._clock.monotonic() > until:
                     raise
             else:
                 self.outcomes[Outcome.ANSWERED] += 1

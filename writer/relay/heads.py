@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.identifiers import ProjectId
 from common.position import NOWHERE, Position
-from writer.supervision import DATABASE_FAULTS, Backoff, Outage, jittered
+from writer.supervision import DATABASE_FAULTS, Outage, jittered, pauses
 from writer.wakeup import Wakeup
 
 POLL_SECONDS: Final = 0.2
@@ -51,13 +51,13 @@ class Heads:
 
     async def run(self) -> None:
         """Look at every nudge and every `POLL_SECONDS`, until cancelled."""
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             try:
                 await self.look()
             except DATABASE_FAULTS as error:
                 self._outage.failed(error)
-                await asyncio.sleep(backoff.next())
+                await asyncio.sleep(backoff.wait())
             else:
                 self._outage.worked()
                 backoff.reset()

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from common.background import supervise
+from common.backoff import Backoff
 from common.identifiers import UserId
 from writer import outbox
 from writer.lineage import LAST_EPOCH
@@ -15,7 +17,7 @@ from writer.relay.lease import Lease
 from writer.relay.project_relay import CacheFaultError, LeaseLostError, ProjectRelay
 from writer.relay.refill import Refill, Refilled
 from writer.relay.repair import SCRUB_CHUNK, Repair
-from writer.supervision import DATABASE_FAULTS, Backoff, jittered, supervise
+from writer.supervision import DATABASE_FAULTS, SPREAD, jittered, pauses
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -116,7 +118,7 @@ class ProjectStation:
         self._recompute.notify()
 
     async def _relaying(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             more = await self._attempt(self.relay.turn, backoff)
             if more is not None:
@@ -125,7 +127,7 @@ class ProjectStation:
                 await self._e.heads.beyond(self._id, self.relay.position, self.relay.next_heartbeat)
 
     async def _inspecting(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
 
         async def look() -> bool:
             await self._inspection.look(refilling=self._mending)
@@ -139,8 +141,8 @@ class ProjectStation:
                 await self._inspect.wait(jittered(INSPECT_SECONDS))
 
     async def _refilling(self) -> None:
-        backoff = Backoff()
-        pace = Backoff(most=30.0)
+        backoff = pauses()
+        pace = Backoff(SPREAD, most=30.0)
         ended = -_CALM_SECONDS
         while True:
             if self._damage is None:
@@ -149,7 +151,7 @@ class ProjectStation:
             if self._e.clock.monotonic() - ended > _CALM_SECONDS:
                 pace.reset()
             else:  # a Redis that evicts our keys must not be refilled without a pause
-                await asyncio.sleep(pace.next())
+                await asyncio.sleep(pace.wait())
             self._mending = True
             self._e.metrics.refill(self.relay.lease.project)
             async with self._e.refills:
@@ -164,7 +166,7 @@ class ProjectStation:
         return Refill(self.relay, self._e.snapshots, self._e.backlog, self._e.copy, self._e.clock)
 
     async def _repairing(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             await self._reports.wait(INSPECT_SECONDS)
             if self._reported:
@@ -180,7 +182,7 @@ class ProjectStation:
                     self._reported.update(dict.fromkeys(users))
 
     async def _recomputing(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             await self._recompute.wait(INSPECT_SECONDS)
             while self._repaired:
@@ -194,7 +196,7 @@ class ProjectStation:
                     self._repaired[user] = None
 
     async def _scrubbing(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             await self._scrub.wait(jittered(self._scrub_pause()))
             if not self._settled:
@@ -213,7 +215,7 @@ class ProjectStation:
         return min(SCRUB_SECONDS, (self._e.ttl or PASS_SECONDS * chunks) / 4 / chunks)
 
     async def _housekeeping(self) -> None:
-        backoff = Backoff()
+        backoff = pauses()
         turns = itertools.cycle(range(TRIM_TURNS))
         while True:
             await asyncio.sleep(jittered(PRESENCE_SECONDS))
@@ -235,7 +237,7 @@ class ProjectStation:
 
     async def _supervised(self, work: Callable[[], Awaitable[None]]) -> None:
         name = f"{work.__name__.strip('_')}:{self.relay.lease.project}"
-        await supervise(name, work, self._e.metrics.crashed)
+        await supervise(name, work, self._e.metrics.crashed, SPREAD)
 
     async def _attempt(self, act: Callable[[], Awaitable[T]], backoff: Backoff) -> T | None:
         """What `act` answers; None after a pause where Redis or Postgres is away, or the lease is lost."""
@@ -251,5 +253,5 @@ class ProjectStation:
         else:
             backoff.reset()
             return result
-        await asyncio.sleep(backoff.next())
+        await asyncio.sleep(backoff.wait())
         return None

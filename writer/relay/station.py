@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import keys
+from common.background import supervise
 from common.clock import Clock
 from common.identifiers import ProjectId
 from common.settings import Secret
@@ -26,7 +27,7 @@ from writer.relay.presence import Presences
 from writer.relay.project_snapshot import ProjectSnapshots
 from writer.relay.project_station import ProjectStation
 from writer.relay.watch import KeyWatch
-from writer.supervision import DATABASE_FAULTS, Outage, jittered, supervise
+from writer.supervision import DATABASE_FAULTS, SPREAD, Outage, jittered
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +91,9 @@ class RelayStation:
         watch = KeyWatch(self._url.reveal(), self._link, self)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(supervise("heads", self._equipment.heads.run, crashed))
-                group.create_task(supervise("leases", self._keep_leases, crashed))
-                group.create_task(supervise("watch", watch.run, crashed))
+                group.create_task(supervise("heads", self._equipment.heads.run, crashed, SPREAD))
+                group.create_task(supervise("leases", self._keep_leases, crashed, SPREAD))
+                group.create_task(supervise("watch", watch.run, crashed, SPREAD))
         finally:
             await self._end()
 
@@ -139,7 +140,7 @@ class RelayStation:
             if project_id not in self._stations:
                 station = ProjectStation(lease, self._equipment)
                 name = f"station:{lease.project}"
-                run = supervise(name, station.run, self._equipment.metrics.crashed)
+                run = supervise(name, station.run, self._equipment.metrics.crashed, SPREAD)
                 self._stations[project_id] = (station, asyncio.create_task(run, name=name))
         self._equipment.metrics.held(len(self._stations))
 

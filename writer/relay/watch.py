@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
+from common.backoff import Backoff
 from writer.cache.link import RedisLink, listening_pool
-from writer.supervision import Backoff
+from writer.supervision import pauses
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class KeyWatch:
 
     async def run(self) -> None:
         """Listen, and begin again where the connection breaks."""
-        backoff = Backoff()
+        backoff = pauses()
         while True:
             pool = listening_pool(self._url)
             try:
@@ -57,7 +58,7 @@ class KeyWatch:
                 _log.debug("the listener for changed keys lost Redis error=%s", type(error).__name__)
             finally:
                 await pool.disconnect()
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(backoff.wait())
 
     async def _listen(self, connection: AbstractConnection, backoff: Backoff) -> None:
         await connection.send_command("CLIENT", "ID")

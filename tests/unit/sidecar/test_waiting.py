@@ -6,17 +6,17 @@ from random import Random
 
 import pytest
 
+from common.background import Tasks, supervise
+from common.backoff import Backoff
 from common.clock import Instant
 from common.document import Document
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from sidecar.arrivals import Arrivals
 from sidecar.asking import Asker
-from sidecar.backoff import Backoff
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.metrics import Metrics
 from sidecar.sources import Source, UnavailableError
-from sidecar.supervise import Tasks, supervise
 
 
 async def test_a_waiter_is_woken_at_its_position_or_beyond() -> None:

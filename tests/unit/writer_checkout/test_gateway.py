@@ -45,14 +45,14 @@ async def start() -> AsyncIterator[Start]:
     """Start a fake; `answer` is its handler."""
     started: list[tuple[TestServer, StripeTransport]] = []
 
-    async def run(answer: Any, prefix: str = "/") -> FakeStripe:
+    async def run(answer: Any, prefix: str = "/", again: float = 5.0) -> FakeStripe:
         fake = FakeStripe(answer)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", fake.handle)
         server = TestServer(app)
         await server.start_server()
         settings = StripeSettings(Secret(KEY), None, (), str(server.make_url(prefix)), 100)
-        patience = Patience(connect=1, answer=0.3, tries=3, pause=0.001)
+        patience = Patience(connect=1, answer=0.3, tries=3, pause=0.001, again=again)
         fake.transport = StripeTransport(settings, WindowLimiter(1000), SystemClock(), patience)
         fake.gateway = StripeGateway(fake.transport)
         started.append((server, fake.transport))
@@ -270,3 +270,16 @@ async def test_iterators_walk_all_pages(start: Start) -> None:
     fake = await start(paged)
     told = [fetched async for fetched in fake.gateway.prices()]
     assert [fetched.object for fetched in told] == [{"id": f"p_{n}"} for n in range(5)]
+
+
+async def test_a_stripe_that_hangs_is_not_tried_for_long(start: Start) -> None:
+    """After a try that used up the patience there is no other: the payer hears of it while still there."""
+
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(5)
+        raise AssertionError("the client is long gone")
+
+    fake = await start(hang, again=0.1)
+    with pytest.raises(StripeUnavailableError):
+        await fake.gateway.retrieve_price("price_1")
+    assert len(fake.asked) == 1

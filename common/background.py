@@ -1,4 +1,7 @@
-"""Background tasks that come back: a crash is logged, counted, and followed by a restart after a wait."""
+"""Background tasks that come back: a crash is logged, counted, and followed by a restart after a wait.
+
+For writer and sidecar alike. They end together, and for certain.
+"""
 
 import asyncio
 import logging
@@ -6,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final
 
-from sidecar.backoff import Backoff
+from common.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
 _SETTLED_AFTER: Final = 60.0  # seconds; a task that ran so long did not crash at once, so the next wait is short again
 
-_SAY_AGAIN: Final = 0.1  # seconds
+SAY_AGAIN: Final = 0.1  # seconds
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], crashed: Callable[[str], None], rng: Random) -> None:
@@ -36,9 +39,11 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], crashed: Call
 class Tasks:
     """Supervised tasks that end together."""
 
-    def __init__(self, crashed: Callable[[str], None], rng: Random) -> None:
+    def __init__(self, crashed: Callable[[str], None], rng: Random, say_again: float = SAY_AGAIN) -> None:
+        """`say_again`: seconds that a task has for its last words before it is told once more to end."""
         self._crashed = crashed
         self._rng = rng
+        self._say_again = say_again
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -55,4 +60,4 @@ class Tasks:
         while pending:
             for task in pending:
                 task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=_SAY_AGAIN)
+            _, pending = await asyncio.wait(pending, timeout=self._say_again)
