@@ -110,7 +110,8 @@ class StripeTransport:
         if method == "post":
             options["idempotency_key"] = idempotency_key or str(uuid.uuid4())
         pause = self._patience.pause
-        until = self._clock.monotonic() + self._patience.again
+        time = asyncio.get_running_loop().time
+        until = time() + self._patience.again
         for left in reversed(range(self._patience.tries)):
             await self._limiter.acquire(urgency)
             try:
@@ -120,7 +121,7 @@ class StripeTransport:
                 raise
             except StripeUnavailableError as error:
                 self.outcomes[Outcome.UNAVAILABLE] += 1
-                if not error.repeatable or not left or self._clock.monotonic() > until:
+                if not error.repeatable or not left or time() > until:
                     raise
             else:
                 self.outcomes[Outcome.ANSWERED] += 1
