@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from common.problems import Problem
+from writer.db.transaction import CatalogueMovedError, LineageMovedError
 from writer.supervision import DATABASE_FAULTS, is_outage
 
 _log = logging.getLogger(__name__)
@@ -19,9 +20,19 @@ _RETRY_AFTER_SECONDS: Final = 2
 async def database_problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer 503 `database_unavailable` where Postgres is away; a fault of ours stays one, and is logged as one."""
+    """Answer 503 `database_unavailable` where Postgres is away; a fault of ours stays one, and is logged as one.
+
+    503 `changed_meanwhile` where catalogue or epoch changed again and again under the request.
+    """
     try:
         return await handler(request)
+    except (CatalogueMovedError, LineageMovedError) as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "changed_meanwhile",
+            "the project's catalogue or epoch changed again and again meanwhile; nothing was done, try again",
+            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+        ) from error
     except DATABASE_FAULTS as error:
         if not is_outage(error):
             raise

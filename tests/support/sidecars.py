@@ -148,3 +148,21 @@ async def heart(publisher: Publisher) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(name="running")
+async def running_sidecar(
+    redis_url: str, publisher: Publisher, writer: WriterDouble, start_sidecar: StartSidecar
+) -> Running:
+    """A sidecar in step by Redis."""
+    running = await start_sidecar(redis_url, writer.url)
+    await until(lambda: running.project.replica.synced)
+    return running
+
+
+async def in_step(running: Running, history: History) -> None:
+    """Wait until the copy is the history's newest."""
+    await until(lambda: running.project.position == history.position)
+    copy = running.project.replica.copy
+    assert copy is not None
+    assert (copy.count, copy.digest) == (history.count, history.digest)

@@ -1,5 +1,5 @@
 """What the sidecar's tests may ask for."""
 
-from tests.support.sidecars import heart, history, publisher, start_sidecar, writer
+from tests.support.sidecars import heart, history, publisher, running_sidecar, start_sidecar, writer
 
-__all__ = ["heart", "history", "publisher", "start_sidecar", "writer"]
+__all__ = ["heart", "history", "publisher", "running_sidecar", "start_sidecar", "writer"]
