@@ -81,14 +81,8 @@ def to_json(catalogue: Catalogue) -> dict[str, Any]:
         "revision": catalogue.revision,
         "version": catalogue.version,
         "features": {
-            code: {
-                "kind": f.kind.value,
-                "default": f.default,
-                "combine": f.combine.value,
-                "on_stale": None if f.on_stale is None else f.on_stale.value,
-                "unlocked_by": list(catalogue.unlocked_by.get(code, ())),
-            }
-            for code, f in sorted(catalogue.features.items())
+            code: {**feature_to_json(feature), "unlocked_by": list(catalogue.unlocked_by.get(code, ()))}
+            for code, feature in sorted(catalogue.features.items())
         },
     }
 
@@ -109,7 +103,7 @@ def decode(data: bytes) -> Catalogue:
 def from_json(parsed: Any) -> Catalogue:
     """Read the public shape; unknown fields are passed over; CatalogueError where it is no catalogue."""
     try:
-        features = {feature_code(code): _feature(feature_code(code), row) for code, row in parsed["features"].items()}
+        features = features_from_json(parsed["features"])
         return Catalogue(
             project_id=project_id(parsed["project_id"]),
             epoch=int(parsed["epoch"]),
@@ -120,6 +114,21 @@ def from_json(parsed: Any) -> Catalogue:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CatalogueError(f"the catalogue is not readable: {type(error).__name__}: {error}") from error
+
+
+def feature_to_json(feature: Feature) -> dict[str, Any]:
+    """What a feature is, without its code and what unlocks it."""
+    return {
+        "kind": feature.kind.value,
+        "default": feature.default,
+        "combine": feature.combine.value,
+        "on_stale": None if feature.on_stale is None else feature.on_stale.value,
+    }
+
+
+def features_from_json(rows: Any) -> dict[FeatureCode, Feature]:
+    """Read back features by code; AttributeError, KeyError, TypeError or ValueError where they are none."""
+    return {feature_code(code): _feature(feature_code(code), row) for code, row in rows.items()}
 
 
 def _feature(code: FeatureCode, row: Any) -> Feature:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from common.catalogue import Combine, Feature, Kind, OnStale
+from common.catalogue import Feature, feature_to_json, features_from_json
 from common.document import Value
 from common.identifiers import FeatureCode, feature_code
 
@@ -77,15 +77,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
     """The definition as `catalog_versions` holds it."""
     return {
         "version": definition.version,
-        "features": {
-            code: {
-                "kind": f.kind.value,
-                "default": f.default,
-                "combine": f.combine.value,
-                "on_stale": None if f.on_stale is None else f.on_stale.value,
-            }
-            for code, f in sorted(definition.features.items())
-        },
+        "features": {code: feature_to_json(feature) for code, feature in sorted(definition.features.items())},
         "plans": [
             {
                 "target": plan.target,
@@ -107,23 +99,12 @@ def from_json(parsed: Mapping[str, Any]) -> Definition:
     plans = [_plan(row) for row in parsed["plans"]]
     return Definition(
         version=parsed["version"],
-        features={feature_code(code): _feature(feature_code(code), row) for code, row in parsed["features"].items()},
+        features=features_from_json(parsed["features"]),
         plans={(plan.origin, plan.target): plan for plan in plans},
         prices={
             price_id: PriceInfo(row["product"], row["active"], row["grant_days"])
             for price_id, row in parsed["prices"].items()
         },
-    )
-
-
-def _feature(code: FeatureCode, row: Mapping[str, Any]) -> Feature:
-    on_stale = row["on_stale"]
-    return Feature(
-        code=code,
-        kind=Kind(row["kind"]),
-        default=row["default"],
-        combine=Combine(row["combine"]),
-        on_stale=None if on_stale is None else OnStale(on_stale),
     )
 
 

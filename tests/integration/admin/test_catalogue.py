@@ -1,43 +1,16 @@
 """The catalogue: declared, mirrored, in versions; and whom a new version concerns."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import SECOND, Instant
 from tests.support.operating import ACTOR, Operating
-from writer.apply import objects
+from tests.support.stripe_catalogue import CAUSE, mirror, price, product
 from writer.apply.mirror import Mirrored
 from writer.catalogue.mirror import StripeMirror
-from writer.domain.stripe.watermark import Watermark
-from writer.gateway.stripe_gateway import Fetched
-from writer.outbox import Cause
 
 PATH = "/api/v1/admin/projects/shop/catalog"
-CAUSE = Cause("evt_1")
-
-
-def product(product_id: str = "prod_1", **changes: Any) -> dict[str, Any]:
-    """A product as Stripe gives it."""
-    whole = {"id": product_id, "object": "product", "name": "Pro", "active": True, "livemode": False}
-    return {**whole, "description": None, "metadata": {}, **changes}
-
-
-def price(price_id: str = "price_1", **changes: Any) -> dict[str, Any]:
-    """A price as Stripe gives it."""
-    whole = {"id": price_id, "object": "price", "product": "prod_1", "active": True, "livemode": False}
-    more = {"currency": "eur", "unit_amount": 900, "type": "recurring", "nickname": None, "lookup_key": None}
-    return {**whole, **more, "recurring": {"interval": "month", "interval_count": 1}, "metadata": {}, **changes}
-
-
-async def mirror(side: Operating, thing: dict[str, Any]) -> Mirrored:
-    """Apply a product or price as the event path does: one transaction."""
-    made = StripeMirror(side.clock)
-    apply = made.apply_product if thing["object"] == "product" else made.apply_price
-    return await side.transactions.run(lambda connection: apply(connection, thing, CAUSE))
 
 
 async def catalog(side: Operating) -> dict[str, Any]:
@@ -282,51 +255,3 @@ async def test_a_feature_that_goes_takes_its_manual_grants_out_of_documents(side
             pass
         _, document = await side.call("GET", "/api/v1/entitlements?user_id=ann", headers=shop)
         assert len(document["entitlements"]) == held
-
-
-class _Listing:
-    """Stripe as it was listed at second 1,000, and as it is when one object is asked for."""
-
-    def __init__(self, listed: dict[str, Any], now: dict[str, Any]) -> None:
-        self.retrieved: list[str] = []
-        self._listed = listed
-        self._now = now
-
-    async def products(self) -> AsyncIterator[Fetched]:
-        """The one product."""
-        yield Fetched(self._listed, Instant(1_000 * SECOND))
-
-    async def prices(self) -> AsyncIterator[Fetched]:
-        """None."""
-        nothing: Fetched
-        for nothing in ():
-            yield nothing
-
-    async def retrieve_product(self, product_id: str) -> Fetched:
-        """The product now."""
-        self.retrieved.append(product_id)
-        return Fetched(self._now, Instant(1_001 * SECOND))
-
-    async def retrieve_price(self, price_id: str) -> Fetched:
-        """Never asked."""
-        raise AssertionError(price_id)
-
-
-@pytest.mark.parametrize(
-    ("told_at", "name", "asked"), [(1_100, "held", []), (1_001, "now", ["prod_1"]), (900, "listed", [])]
-)
-async def test_a_sync_never_writes_over_something_newer(
-    side: Operating, told_at: int, name: str, asked: list[str]
-) -> None:
-    """What an event told after the listing stays; where the order is open the product is fetched; else it is listed."""
-    await mirror(side, product(name="held"))
-
-    async def tell(connection: AsyncConnection) -> None:
-        await objects.lock(connection, {"prod_1"})
-        await objects.advance(connection, "prod_1", Watermark(Instant(told_at * SECOND)))
-
-    await side.transactions.run(tell)
-    listing = _Listing(product(name="listed"), product(name="now"))
-    await side.operations.sync_catalogue(listing, ACTOR)
-    assert await side.rows("SELECT name FROM products") == [(name,)]
-    assert listing.retrieved == asked
