@@ -45,7 +45,7 @@ def database_url(shared_postgres: PostgresServer, template_database: str) -> Ite
     name = f"test_{next(_numbers)}"
     _create(shared_postgres, name, template=template_database)
     yield shared_postgres.url_of(name)
-    _drop(shared_postgres, name)
+    drop_database(shared_postgres, name)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def empty_database_url(shared_postgres: PostgresServer) -> Iterator[str]:
     name = f"empty_{next(_numbers)}"
     _create(shared_postgres, name, template="template1")
     yield shared_postgres.url_of(name)
-    _drop(shared_postgres, name)
+    drop_database(shared_postgres, name)
 
 
 @pytest_asyncio.fixture
@@ -97,6 +97,16 @@ def _create(server: PostgresServer, name: str, *, template: str) -> None:
         connection.execute(statement)
 
 
-def _drop(server: PostgresServer, name: str) -> None:
+def drop_database(server: PostgresServer, name: str) -> None:
+    """Drop a database although clients are still connected to it.
+
+    Not `WITH (FORCE)`: that is refused to an ordinary role while an autovacuum worker, which belongs to
+    the superuser, visits the database. A plain drop sends such a worker away by itself.
+    """
     with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user AND pid <> pg_backend_pid()",
+            (name,),
+        )
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))

@@ -18,6 +18,7 @@ from sandbox.binaries import find_postgres
 from sandbox.postgres import PostgresServer
 from tests.support.history import grant
 from tests.support.ledger import Ledger, open_engine
+from tests.support.postgres import drop_database
 from tests.support.relaying import StartRelay, Subscriber, document_at, meta_at
 from tests.support.waiting import eventually, until
 from writer.lineage import LineageKeeper
@@ -114,8 +115,7 @@ def restored_url(shared_postgres: PostgresServer, database_url: str) -> Iterator
     with psycopg.connect(shared_postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE restored")
     yield shared_postgres.url_of("restored")
-    with psycopg.connect(shared_postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE restored WITH (FORCE)")
+    drop_database(shared_postgres, "restored")
 
 
 def _copy(database_url: str, restored_url: str, dump: Path) -> None:
