@@ -24,6 +24,7 @@ from writer.db.models.entitlements import (
 )
 from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
+from writer.db.models.stripe import EventCursor, ReconcileFinding, ReconcileRun, StripeSlot
 
 __all__ = [
     "ApiKey",
@@ -36,6 +37,7 @@ __all__ = [
     "Document",
     "Entitlement",
     "EntitlementHistory",
+    "EventCursor",
     "Feature",
     "Invoice",
     "Lineage",
@@ -49,10 +51,13 @@ __all__ = [
     "Purchase",
     "PurchaseLine",
     "RecomputeJob",
+    "ReconcileFinding",
+    "ReconcileRun",
     "Refund",
     "RelayLease",
     "StripeCustomer",
     "StripeObject",
+    "StripeSlot",
     "Subscription",
     "SubscriptionItem",
     "User",

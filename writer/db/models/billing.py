@@ -159,6 +159,9 @@ class Purchase(Base):
     claimed_user_id: Mapped[str | None] = mapped_column(
         comment="Set by an operator; counts where metadata names nobody"
     )
+    client_reference_id: Mapped[str | None] = mapped_column(
+        comment="As the session names it; counts after claimed_user_id"
+    )
     project_id: Mapped[int | None] = mapped_column(
         ForeignKey("projects.id"), comment="From metadata; null: by each line's price"
     )

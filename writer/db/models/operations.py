@@ -20,6 +20,7 @@ class WebhookEvent(Base):
         Index("ix_webhook_events_pending_object", "object_id", postgresql_where=text("status = 'pending'")),
         Index("ix_webhook_events_object_id_created", "object_id", "created"),
         Index("ix_webhook_events_received_at", "received_at"),
+        Index("ix_webhook_events_parked", "received_at", postgresql_where=text("status = 'parked'")),
         {
             "comment": "Stripe is acknowledged only after this row is committed, and the primary key alone decides what is a "
             "duplicate. pending → applied | superseded (something newer was known) | ignored (not ours to apply) | parked "
@@ -65,6 +66,10 @@ class RecomputeJob(Base):
     )
     cursor: Mapped[int] = mapped_column(server_default="0", comment="users.id of the last one done")
     done: Mapped[int] = mapped_column(server_default="0")
+    total: Mapped[int | None] = mapped_column(comment="Users that were meant when it was made; null: not counted")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0", comment="Failures in a row at this cursor")
+    next_attempt_at: Mapped[Recorded]
+    last_error: Mapped[str | None]
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[datetime | None]
     created_at: Mapped[Recorded]
