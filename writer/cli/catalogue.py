@@ -1,21 +1,17 @@
 """`billing catalog`."""
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from typing import TextIO
 
 import click
 import yaml
 
-from common.clock import SystemClock
 from common.identifiers import ProjectId
-from writer import settings
 from writer.apply.mirror import Mirrored
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.yaml import FORMAT, CatalogFileError, load
-from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, told, yes_option
-from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
-from writer.gateway.rate_limit import WindowLimiter
+from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, yes_option
+from writer.cli.stripe_session import operate_with_stripe
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
 from writer.operations import catalogue_view
@@ -96,20 +92,11 @@ def sync(*, as_json: bool) -> None:
     Example:
       billing catalog sync
     """
-    stripe = told(settings.read_stripe)
 
-    async def work(operations: Operations) -> Mirrored:
-        async with AsyncExitStack() as stack:
-            transport = StripeTransport(stripe, WindowLimiter(stripe.max_rps), SystemClock())
-            await stack.enter_async_context(transport)
-            return await operations.sync_catalogue(StripeGateway(transport), actor())
+    async def work(operations: Operations, transport: StripeTransport) -> Mirrored:
+        return await operations.sync_catalogue(StripeGateway(transport), actor())
 
-    try:
-        done = operate(work)
-    except StripeUnavailableError as error:
-        fail(f"Stripe does not answer, try again: {error}")
-    except StripeRefusedError as error:
-        fail(f"Stripe refused: {error}")
+    done = operate_with_stripe(work)
     if as_json:
         print_json({"changed": done.revised, "moved_prices": sorted(done.moved_prices)})
     else:

@@ -4,33 +4,16 @@ The rate limit, repeated tries and errors are `writer.gateway`'s; here stand Str
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
-from common.clock import Instant
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
+from writer.gateway.pages import Fetched, Json, Pages, escaped
 from writer.gateway.rate_limit import Urgency
-from writer.gateway.transport import Reply, StripeTransport
+from writer.gateway.transport import StripeTransport
 
 __all__ = ["Fetched", "StripeGateway", "StripeMissingError", "StripeRefusedError", "StripeUnavailableError"]
 
-_PAGE: Final = 100
 _EXPANDED_SESSION: Final = {"expand": ["line_items", "payment_intent", "subscription"]}
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What Stripe holds of one object; None where it answers that there is none.
-
-    `as_of` is Stripe's time when the fetch began, in whole seconds. A deleted customer or product comes as
-    `{"id", "object", "deleted": true}`.
-    """
-
-    object: Json | None
-    as_of: Instant
 
 
 class StripeGateway:
@@ -42,6 +25,7 @@ class StripeGateway:
     def __init__(self, transport: StripeTransport, urgency: Urgency = Urgency.BACKGROUND) -> None:
         self._transport = transport
         self._urgency = urgency
+        self._pages = Pages(transport, urgency)
 
     async def retrieve_subscription(self, id: str) -> Fetched:  # noqa: A002 - Stripe's word
         """A subscription with all of its items."""
@@ -52,7 +36,7 @@ class StripeGateway:
         fetched = await self._retrieve("/v1/checkout/sessions", id, _EXPANDED_SESSION)
         session = fetched.object
         if session is not None:
-            await self._fill(session["line_items"], f"/v1/checkout/sessions/{_escaped(id)}/line_items", {})
+            await self._pages.fill(session["line_items"], f"/v1/checkout/sessions/{escaped(id)}/line_items", {})
             if isinstance(session.get("subscription"), dict):
                 await self._fill_items(session["subscription"])
         return fetched
@@ -91,24 +75,24 @@ class StripeGateway:
 
     async def list_refunds(self, payment_intent: str) -> Fetched:
         """All refunds of a payment intent, as one list object."""
-        return await self._whole_list("/v1/refunds", {"payment_intent": payment_intent})
+        return await self._pages.whole("/v1/refunds", {"payment_intent": payment_intent})
 
     async def list_open_sessions(self, customer: str) -> list[Json]:
         """All checkout sessions of a customer that can still be paid."""
-        found = await self._whole_list("/v1/checkout/sessions", {"customer": customer, "status": "open"})
+        found = await self._pages.whole("/v1/checkout/sessions", {"customer": customer, "status": "open"})
         return _data(found)
 
     async def list_portal_configurations(self) -> list[Json]:
         """All active configurations of the billing portal."""
-        return _data(await self._whole_list("/v1/billing_portal/configurations", {"active": "true"}))
+        return _data(await self._pages.whole("/v1/billing_portal/configurations", {"active": "true"}))
 
     def products(self) -> AsyncIterator[Fetched]:
         """Every product, also archived ones."""
-        return self._each("/v1/products", {})
+        return self._pages.each("/v1/products", {})
 
     def prices(self) -> AsyncIterator[Fetched]:
         """Every price, also archived ones; its product is an id."""
-        return self._each("/v1/prices", {})
+        return self._pages.each("/v1/prices", {})
 
     async def create_customer(self, params: Mapping[str, Any], idempotency_key: str) -> Json:
         """A new customer, or the one that the same key made within a day."""
@@ -116,7 +100,7 @@ class StripeGateway:
 
     async def update_customer(self, id: str, params: Mapping[str, Any]) -> Json:  # noqa: A002
         """The customer as changed."""
-        return await self._post(f"/v1/customers/{_escaped(id)}", params)
+        return await self._post(f"/v1/customers/{escaped(id)}", params)
 
     async def create_checkout_session(self, params: Mapping[str, Any], idempotency_key: str) -> Json:
         """A new checkout session, or the one that the same key made within a day."""
@@ -124,18 +108,14 @@ class StripeGateway:
 
     async def expire_checkout_session(self, id: str) -> Json:  # noqa: A002
         """The session, which nobody can pay any more; StripeRefusedError where it is not open."""
-        return await self._post(f"/v1/checkout/sessions/{_escaped(id)}/expire", {})
+        return await self._post(f"/v1/checkout/sessions/{escaped(id)}/expire", {})
 
     async def create_portal_session(self, params: Mapping[str, Any]) -> Json:
         """A new session of the billing portal."""
         return await self._post("/v1/billing_portal/sessions", params)
 
     async def _retrieve(self, folder: str, id: str, params: Mapping[str, Any] | None = None) -> Fetched:  # noqa: A002
-        try:
-            reply = await self._transport.call("get", f"{folder}/{_escaped(id)}", params or {}, self._urgency)
-        except StripeMissingError as error:
-            return Fetched(None, error.as_of)
-        return Fetched(reply.body, reply.as_of)
+        return await self._pages.retrieve(f"{folder}/{escaped(id)}", params or {})
 
     async def _post(self, path: str, params: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
         return (await self._transport.call("post", path, params, self._urgency, idempotency_key)).body
@@ -147,37 +127,10 @@ class StripeGateway:
 
     async def _fill_items(self, subscription: Json) -> None:
         if "items" in subscription:
-            await self._fill(subscription["items"], "/v1/subscription_items", {"subscription": subscription["id"]})
-
-    async def _fill(self, part: Json, path: str, params: Mapping[str, Any]) -> None:
-        """Bring the rest of a list that came inside an object, which holds its first ten at most."""
-        while part["has_more"]:
-            reply = await self._page(path, params, part["data"])
-            part["data"] += reply.body["data"]
-            part["has_more"] = reply.body["has_more"]
-
-    async def _whole_list(self, path: str, params: Mapping[str, Any]) -> Fetched:
-        first = await self._page(path, params, [])
-        await self._fill(first.body, path, params)
-        return Fetched(first.body, first.as_of)
-
-    async def _each(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Fetched]:
-        page: Json = {"data": [], "has_more": True}
-        while page["has_more"]:
-            reply = await self._page(path, params, page["data"])
-            page = reply.body
-            for one in page["data"]:
-                yield Fetched(one, reply.as_of)
-
-    async def _page(self, path: str, params: Mapping[str, Any], seen: list[Json]) -> Reply:
-        behind = {"starting_after": seen[-1]["id"]} if seen else {}
-        return await self._transport.call("get", path, {**params, "limit": _PAGE, **behind}, self._urgency)
+            await self._pages.fill(
+                subscription["items"], "/v1/subscription_items", {"subscription": subscription["id"]}
+            )
 
 
 def _data(fetched: Fetched) -> list[Json]:
     return [] if fetched.object is None else list(fetched.object["data"])
-
-
-def _escaped(id: str) -> str:  # noqa: A002
-    # An id may come from a request: it must stay one segment of the path, whatever it holds.
-    return quote(id, safe="") if id.strip(".") else "_"
