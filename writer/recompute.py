@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import SECOND, Clock
+from common.clock import SECOND, Clock, Instant
 from common.document import Entitlement, entitlements_to_json
 from common.identifiers import UserId
 from writer import outbox
@@ -58,6 +58,10 @@ class Recompute:
         self._clock = clock
         # A restore may give a version number again with other content, but never within an epoch.
         self._definitions: dict[tuple[int, int, int], Definition] = {}
+
+    def now(self) -> Instant:
+        """By the clock that documents are computed by."""
+        return self._clock.now()
 
     async def users(self, connection: AsyncConnection, refs: Collection[int], cause: Cause) -> list[Revision]:
         """Compute the users `refs` (users.id, locked by the caller); a revision for each whose document changed.

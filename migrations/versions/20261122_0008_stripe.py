@@ -13,6 +13,7 @@ depends_on: None = None
 def upgrade() -> None:
     _slots_and_cursor()
     _reconcile()
+    _history()
     _columns()
 
 
@@ -25,6 +26,8 @@ def downgrade() -> None:
     op.drop_column("recompute_jobs", "attempts")
     op.drop_column("recompute_jobs", "total")
     op.drop_column("purchases", "client_reference_id")
+    op.drop_index("ix_subscription_history_subscription_id", table_name="subscription_history")
+    op.drop_table("subscription_history")
     op.drop_index("ix_reconcile_findings_object_id", table_name="reconcile_findings")
     op.drop_table("reconcile_findings")
     op.drop_table("stripe_slots")
@@ -160,6 +163,32 @@ def _reconcile() -> None:
         comment="What a run's report is made of; the counts are the run's.",
     )
     op.create_index("ix_reconcile_findings_object_id", "reconcile_findings", ["object_id"], unique=False)
+
+
+def _history() -> None:
+    op.create_table(
+        "subscription_history",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("subscription_id", sa.Text(), nullable=False, comment="sub_…"),
+        sa.Column(
+            "recorded_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="By the writer's clock, as in entitlement_history",
+        ),
+        sa.Column("cause", sa.Text(), nullable=False, comment="As in entitlement_history"),
+        sa.Column(
+            "state",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            nullable=False,
+            comment="Status, ends, items with prices and periods; nobody's name",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription_history")),
+        comment="Append-only, written with the state itself, a row only where it differs from the last. With entitlement_history and catalog_versions it tells which price gave a feature at any time in the past.",
+    )
+    op.create_index(
+        "ix_subscription_history_subscription_id", "subscription_history", ["subscription_id", "id"], unique=False
+    )
 
 
 def _columns() -> None:

@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, from_datetime, to_datetime
+from common.clock import Instant, format_time, from_datetime, to_datetime
 from writer.apply import owners
 from writer.apply.change import Change, Written
 from writer.domain.sources import SubscriptionStatus
@@ -31,7 +31,7 @@ async def write(connection: AsyncConnection, subscription: Subscription, recompu
     owned = await _owned(connection, subscription, held)
     keys = {item.id: UserKey(*owner) for item in subscription.items if (owner := owned.owner_of(item.price_id))}
     refs = await owners.lock(connection, held.user_refs, keys.values())
-    await connection.execute(_UPSERT, _row(subscription, owned))
+    await connection.execute(_UPSERT, _row(subscription, owned) | _history_row(subscription, recompute, cause))
     await _write_items(connection, subscription, {item_id: refs[key] for item_id, key in keys.items()}, set(held.items))
     revisions = await recompute.users(connection, set(refs.values()), cause)
     return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
@@ -103,6 +103,30 @@ def _row(subscription: Subscription, owned: Ownership) -> dict[str, object]:
     }
 
 
+def _history_row(subscription: Subscription, recompute: Recompute, cause: Cause) -> dict[str, object]:
+    ends = {name: getattr(subscription, name) for name in ("trial_end", "cancel_at", "ended_at")}
+    state = {
+        "status": subscription.status.value,
+        "cancel_at_period_end": subscription.cancel_at_period_end,
+        **{name: None if end is None else format_time(end) for name, end in ends.items()},
+        "items": [
+            {
+                "price_id": item.price_id,
+                "product_id": item.product_id,
+                "quantity": item.quantity,
+                "period_start": format_time(item.period_start),
+                "period_end": format_time(item.period_end),
+            }
+            for item in sorted(subscription.items, key=lambda item: item.id)
+        ],
+    }
+    return {
+        "recorded_at": to_datetime(recompute.now()),
+        "cause": cause.name,
+        "state": orjson.dumps(state).decode(),
+    }
+
+
 def _item_row(subscription_id: str, item: SubscriptionItem, user_ref: int | None) -> dict[str, object]:
     return {
         "id": item.id,
@@ -147,7 +171,15 @@ _LOAD: Final = text("SELECT * FROM subscriptions WHERE id = :id")
 
 _LOAD_ITEMS: Final = text("SELECT * FROM subscription_items WHERE subscription_id = :id ORDER BY id")
 
+# State and history in one statement: it runs for every event of a subscription, where each round trip counts.
 _UPSERT: Final = text("""
+WITH last AS (
+    SELECT state FROM subscription_history WHERE subscription_id = :id ORDER BY id DESC LIMIT 1
+), history AS (
+    INSERT INTO subscription_history (subscription_id, recorded_at, cause, state)
+    SELECT :id, :recorded_at, :cause, s.state FROM (SELECT CAST(CAST(:state AS text) AS jsonb) AS state) s
+    WHERE NOT EXISTS (SELECT FROM last WHERE last.state = s.state)
+)
 INSERT INTO subscriptions (id, customer_id, user_id, project_id, unassigned_reason, status, started_at, trial_end,
     cancel_at, cancel_at_period_end, canceled_at, ended_at, collection_method, pause_collection, livemode, metadata)
 VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :status, :started_at, :trial_end,

@@ -24,7 +24,7 @@ from writer.db.models.entitlements import (
 )
 from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
-from writer.db.models.stripe import EventCursor, ReconcileFinding, ReconcileRun, StripeSlot
+from writer.db.models.stripe import EventCursor, ReconcileFinding, ReconcileRun, StripeSlot, SubscriptionHistory
 
 __all__ = [
     "ApiKey",
@@ -59,6 +59,7 @@ __all__ = [
     "StripeObject",
     "StripeSlot",
     "Subscription",
+    "SubscriptionHistory",
     "SubscriptionItem",
     "User",
     "WebhookEvent",

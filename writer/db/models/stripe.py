@@ -43,6 +43,25 @@ class EventCursor(Base):
     expires_at: Mapped[datetime] = mapped_column(server_default=text("'-infinity'"))
 
 
+class SubscriptionHistory(Base):
+    """What a subscription was from one moment on, as far as entitlements are made of it."""
+
+    __tablename__ = "subscription_history"
+    __table_args__ = (
+        Index("ix_subscription_history_subscription_id", "subscription_id", "id"),
+        {
+            "comment": "Append-only, written with the state itself, a row only where it differs from the last. With "
+            "entitlement_history and catalog_versions it tells which price gave a feature at any time in the past."
+        },
+    )
+
+    id: Mapped[RowId]
+    subscription_id: Mapped[str] = mapped_column(comment="sub_…")
+    recorded_at: Mapped[datetime] = mapped_column(comment="By the writer's clock, as in entitlement_history")
+    cause: Mapped[str] = mapped_column(comment="As in entitlement_history")
+    state: Mapped[Any] = mapped_column(comment="Status, ends, items with prices and periods; nobody's name")
+
+
 class ReconcileRun(Base):
     """One comparison of what is held with what Stripe holds."""
 
