@@ -75,6 +75,12 @@ def _reconcile() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False, comment="nightly, sweep, operator:NAME"),
         sa.Column("night", sa.Date(), nullable=True, comment="Of a nightly run: its day, UTC"),
+        sa.Column(
+            "since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="What was created before and cannot grant any more is not listed; null: everything is",
+        ),
         sa.Column("stage", sa.Text(), nullable=False, comment="What is listed or compared now"),
         sa.Column("cursor", sa.Text(), nullable=True, comment="Id of the last object of the stage that was done"),
         sa.Column(

@@ -80,6 +80,9 @@ class ReconcileRun(Base):
     kind: Mapped[str]
     cause: Mapped[str] = mapped_column(comment="nightly, sweep, operator:NAME")
     night: Mapped[date | None] = mapped_column(comment="Of a nightly run: its day, UTC")
+    since: Mapped[datetime | None] = mapped_column(
+        comment="What was created before and cannot grant any more is not listed; null: everything is"
+    )
     stage: Mapped[str] = mapped_column(comment="What is listed or compared now")
     cursor: Mapped[str | None] = mapped_column(comment="Id of the last object of the stage that was done")
     began_at: Mapped[datetime | None] = mapped_column(comment="When the stage began, by Stripe's clock; seconds")
