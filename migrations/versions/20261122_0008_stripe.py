@@ -21,6 +21,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_webhook_events_parked", table_name="webhook_events", postgresql_where=sa.text("status = 'parked'")
     )
+    op.drop_column("webhook_events", "replayed_at")
     op.drop_column("recompute_jobs", "last_error")
     op.drop_column("recompute_jobs", "next_attempt_at")
     op.drop_column("recompute_jobs", "attempts")
@@ -205,6 +206,20 @@ def _columns() -> None:
             sa.Text(),
             nullable=True,
             comment="As the session names it; counts after claimed_user_id",
+        ),
+    )
+    # Until now whom a session named was not kept apart from whose it was found to be.
+    op.execute(
+        "UPDATE purchases SET client_reference_id = user_id WHERE coalesce(metadata->>'user_id', '') = ''"
+        " AND claimed_user_id IS NULL"
+    )
+    op.add_column(
+        "webhook_events",
+        sa.Column(
+            "replayed_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When an operator last replayed it: its object is fetched, whatever is held",
         ),
     )
     op.add_column(

@@ -96,8 +96,11 @@ ORDER BY s.id
 """)
 
 _OF_CUSTOMER_PURCHASES: Final = text("""
-SELECT p.id FROM purchases p JOIN stripe_customers c ON c.id = p.customer_id
-WHERE p.customer_id = CAST(:customer AS text) AND p.user_id IS NULL AND c.user_ref IS NOT NULL
+SELECT p.id FROM purchases p
+LEFT JOIN stripe_customers c ON c.id = p.customer_id LEFT JOIN users u ON u.id = c.user_ref
+WHERE p.customer_id = CAST(:customer AS text)
+    AND p.user_id IS DISTINCT FROM
+        coalesce(nullif(p.metadata->>'user_id', ''), p.claimed_user_id, p.client_reference_id, u.user_id)
 ORDER BY p.id
 """)
 

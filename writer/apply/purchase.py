@@ -46,10 +46,7 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
 
 
 async def load(connection: AsyncConnection, session_id: str) -> Session:
-    """The purchase as last written, to be assigned again. The caller holds its lock.
-
-    Whom the session named is not kept apart from who it was resolved to, so that one stays its user's.
-    """
+    """The purchase as last written, to be assigned again. The caller holds its lock."""
     row = (await connection.execute(_LOAD, {"id": session_id})).one()
     lines = await connection.execute(_LOAD_LINES, {"id": session_id})
     return Session(
@@ -58,7 +55,7 @@ async def load(connection: AsyncConnection, session_id: str) -> Session:
         status="complete",
         payment_status=row.payment_status,
         customer_id=row.customer_id,
-        client_reference_id=row.user_id,
+        client_reference_id=row.client_reference_id,
         subscription_id=None,
         payment_intent=row.payment_intent,
         invoice_id=row.invoice_id,
@@ -120,6 +117,7 @@ def _row(session: Session, owned: Ownership) -> dict[str, object]:
         "id": session.id,
         "customer_id": session.customer_id,
         "user_id": None if owned.unassigned else owned.user_id,
+        "client_reference_id": session.client_reference_id,
         "project_id": owned.project_id,
         "unassigned_reason": None if owned.unassigned is None else owned.unassigned.value,
         "mode": session.mode,
@@ -154,12 +152,14 @@ _LOAD: Final = text("SELECT * FROM purchases WHERE id = :id")
 _LOAD_LINES: Final = text("SELECT * FROM purchase_lines WHERE purchase_id = :id ORDER BY id")
 
 _UPSERT: Final = text("""
-INSERT INTO purchases (id, customer_id, user_id, project_id, unassigned_reason, mode, payment_status, payment_intent,
-    invoice_id, amount_total, currency, completed_at, livemode, metadata)
-VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :mode, :payment_status, :payment_intent,
-    :invoice_id, :amount_total, :currency, :completed_at, :livemode, CAST(:metadata AS jsonb))
+INSERT INTO purchases (id, customer_id, user_id, client_reference_id, project_id, unassigned_reason, mode,
+    payment_status, payment_intent, invoice_id, amount_total, currency, completed_at, livemode, metadata)
+VALUES (:id, :customer_id, :user_id, :client_reference_id, :project_id, :unassigned_reason, :mode,
+    :payment_status, :payment_intent, :invoice_id, :amount_total, :currency, :completed_at, :livemode,
+    CAST(:metadata AS jsonb))
 ON CONFLICT (id) DO UPDATE SET
-    customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id, project_id = EXCLUDED.project_id,
+    customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id,
+    client_reference_id = EXCLUDED.client_reference_id, project_id = EXCLUDED.project_id,
     unassigned_reason = EXCLUDED.unassigned_reason, payment_status = EXCLUDED.payment_status,
     payment_intent = coalesce(EXCLUDED.payment_intent, purchases.payment_intent), invoice_id = EXCLUDED.invoice_id,
     amount_total = EXCLUDED.amount_total, completed_at = EXCLUDED.completed_at, metadata = EXCLUDED.metadata,

@@ -129,6 +129,18 @@ async def test_a_session_names_the_user_of_an_earlier_subscription(ingest: Inges
     assert not await ingest.query("SELECT 1 FROM purchases")
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+async def test_a_customer_that_moves_takes_along_what_only_it_names(ingest: Ingest, order: tuple[int, ...]) -> None:
+    """A purchase that names nobody is its customer's user's, now bob's; one that names its user stays ada's."""
+    named = stripe.session("cs_2", intent="pi_2", metadata={}, client_reference_id="ada")
+    bare = stripe.session(metadata={})
+    known, moved = (stripe.customer(metadata={"user_id": user, "project_id": "shop"}) for user in ("ada", "bob"))
+    ingest.stripe.hold(bare, named)
+    events = [stripe.event("customer.created", known), completed(bare), completed(named)]
+    await ingest.deliver(*(events[n] for n in order), stripe.event("customer.updated", moved, NOW + 900))
+    assert (list(await ingest.held("ada")), list(await ingest.held("bob"))) == (["cs_2 archive"], ["cs_1 archive"])
+
+
 async def test_a_deleted_customer_keeps_what_was_paid_for_life(ingest: Ingest) -> None:
     """The customer's row says that it is gone; the purchase stays."""
     ingest.stripe.hold(stripe.session())
