@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit lock clean
+.PHONY: help demo up test lint format types imports unit bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,9 @@ imports: $(READY) ## Check which package may import which
 unit: $(READY) ## Run the tests only; PYTEST_ARGS chooses some
 	@echo "== pytest: tests on real servers"
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+bench: $(READY) ## Measure the running product; BENCH_ARGS="latency" runs one; the report is in .sandbox/benchmarks
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
