@@ -24,6 +24,8 @@ class Newest:
     """By the database's clock: what had been received by then is part of any fetch that begins afterwards."""
     tied: bool
     """Another pending event was created in the same second."""
+    replayed: bool
+    """It, or another pending event of the object, was replayed: only a fetch mends what went wrong."""
 
 
 class PendingEvents:
@@ -57,6 +59,7 @@ class PendingEvents:
             created=row.created,
             read_at=row.read_at,
             tied=len(rows) > 1 and rows[1].created == row.created,
+            replayed=row.replayed,
         )
 
     async def put_off(self, object_id: str, seen: Newest, pause: float, reason: str) -> None:
@@ -112,8 +115,10 @@ RETURNING object_id
 """)
 
 _NEWEST: Final = text("""
-SELECT id, type, payload, attempts, received_at, created, now() AS read_at FROM webhook_events
-WHERE object_id = :object_id AND status = 'pending'
+SELECT id, type, payload, attempts, received_at, created, now() AS read_at,
+    EXISTS (SELECT FROM webhook_events r WHERE r.object_id = :object_id AND r.status = 'pending'
+        AND r.replayed_at IS NOT NULL) AS replayed
+FROM webhook_events WHERE object_id = :object_id AND status = 'pending'
 ORDER BY created DESC, received_at DESC, id LIMIT 2
 """)
 

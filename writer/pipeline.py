@@ -205,7 +205,7 @@ class Pipeline:
             await settle(connection, object_id, newest, result.outcome.value, result.reason, fetched=result.fetched)
 
         cause = Cause(event.id, newest.received_at)
-        return await self._applier.apply_event(event, cause, record, doubtful=newest.tied)
+        return await self._applier.apply_event(event, cause, record, doubtful=newest.tied, replayed=newest.replayed)
 
     async def _give_up(self, object_id: str, newest: Newest, error: Exception) -> None:
         await self._pending.park(newest.id, str(error))

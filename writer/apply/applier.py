@@ -102,8 +102,13 @@ class Applier:
             "billing_apply_unassigned", "Objects applied that are ours and nobody's", ["kind"], registry=registry
         )
 
-    async def apply_event(self, event: Event, cause: Cause, settle: Settle, *, doubtful: bool = False) -> Result:
-        """Apply what an event says. `doubtful`: other events of the same second say something too."""
+    async def apply_event(
+        self, event: Event, cause: Cause, settle: Settle, *, doubtful: bool = False, replayed: bool = False
+    ) -> Result:
+        """Apply what an event says. `doubtful`: other events of the same second say something too.
+
+        `replayed`: an operator wants its object to be as Stripe holds it, so it is fetched however old the event is.
+        """
         if event.kind is None or event.object_id is None:
             raise ValueError("only events of a kind of ours are applied")
         state = _State(
@@ -114,7 +119,7 @@ class Applier:
             fetched=False,
         )
         held = await self._held(state.id)
-        verdict = state.judge(held)
+        verdict = Verdict.UNCLEAR if replayed else state.judge(held)
         if verdict is Verdict.OLDER:
             return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)
         if verdict is Verdict.NEWER and not doubtful and event.payload is not None and _carries_all(event):
@@ -175,7 +180,8 @@ class Applier:
         source = fetched.object
         if source is None:
             if kind not in {ObjectKind.CUSTOMER, ObjectKind.PRODUCT, ObjectKind.PRICE}:
-                return nothing("Stripe does not know it")
+                # No proof that it ended: Stripe keeps such objects, but knows none of another account's, or mode's.
+                return nothing("Stripe does not know it; what is held of it stays")
             source = {"id": object_id, "object": kind.value, "deleted": True}
         return await self._preparation.prepare(kind, source, fetched.as_of, cause)
 

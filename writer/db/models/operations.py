@@ -47,6 +47,9 @@ class WebhookEvent(Base):
     last_error: Mapped[str | None] = mapped_column(comment="Why it was ignored, retried or parked")
     received_at: Mapped[Recorded]
     processed_at: Mapped[datetime | None]
+    replayed_at: Mapped[datetime | None] = mapped_column(
+        comment="When an operator last replayed it: its object is fetched, whatever is held"
+    )
 
 
 class RecomputeJob(Base):
