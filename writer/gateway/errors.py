@@ -12,6 +12,8 @@ _SERVER_FAULT: Final = 500
 _NOT_FOUND: Final = 404
 _MISSING_CODE: Final = "resource_missing"
 _MOST_RETRY_AFTER: Final = 3_600.0
+_LOCKED: Final = "lock_timeout"
+_LIMITS_OF_ONE_OBJECT: Final = frozenset({_LOCKED, "resource-specific"})
 
 
 class GatewayError(Exception):
@@ -30,6 +32,27 @@ class StripeUnavailableError(GatewayError):
         self.retry_after = retry_after
         self.repeatable = repeatable
         """Whether the same request may do better a moment later."""
+
+
+class RateLimitedError(StripeUnavailableError):
+    """Stripe wants fewer requests. `limit` is Stripe's name of the limit that was reached, where it gave one."""
+
+    def __init__(self, limit: str | None, retry_after: float | None, *, repeatable: bool = False) -> None:
+        named = "" if limit is None else f" ({limit})"
+        super().__init__(f"its rate limit is reached{named}", retry_after, repeatable=repeatable)
+        self.limit = limit
+
+    @property
+    def account_wide(self) -> bool:
+        """Whether it meets every request, and not only those about one object."""
+        return self.limit not in _LIMITS_OF_ONE_OBJECT
+
+
+class UnpacedError(StripeUnavailableError):
+    """Nothing was sent: the database, which keeps all writers within STRIPE_MAX_RPS, does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing was sent, as the database that keeps the rate limit does not answer", repeatable=True)
 
 
 class StripeRefusedError(GatewayError):
@@ -59,7 +82,7 @@ def translate(error: stripe.StripeError) -> GatewayError:
         cause = type(error.__cause__ or error).__name__
         return StripeUnavailableError(f"no answer ({cause})", repeatable=True)
     if status == _TOO_MANY:
-        return StripeUnavailableError("its rate limit is reached", _retry_after(error))
+        return _limited(error)
     if status == _CONFLICT or status >= _SERVER_FAULT:
         told = _header(error, "stripe-should-retry")
         return StripeUnavailableError(f"it answers {status}", _retry_after(error), repeatable=told != "false")
@@ -69,6 +92,13 @@ def translate(error: stripe.StripeError) -> GatewayError:
     if isinstance(error, stripe.APIError):
         return StripeUnavailableError(f"what answers ({status}) is not Stripe: is STRIPE_API_BASE right?")
     return _refused(error, status)
+
+
+def _limited(error: stripe.StripeError) -> RateLimitedError:
+    # Two requests about one object met (`lock_timeout`): a moment later the same one passes.
+    if error.code == _LOCKED:
+        return RateLimitedError(_LOCKED, _retry_after(error), repeatable=True)
+    return RateLimitedError(_header(error, "stripe-rate-limited-reason"), _retry_after(error))
 
 
 def _refused(error: stripe.StripeError, status: int) -> StripeRefusedError:

@@ -1,6 +1,7 @@
 """One request to Stripe: paced, timed, repeated where that is safe, answered as plain data."""
 
 import asyncio
+import logging
 import random
 import uuid
 from collections import Counter
@@ -16,12 +17,25 @@ import orjson
 import stripe
 
 from common.clock import SECOND, Clock, Instant, from_datetime
-from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError, translate
+from writer.gateway.breaker import Breaker
+from writer.gateway.errors import (
+    RateLimitedError,
+    StripeMissingError,
+    StripeRefusedError,
+    StripeUnavailableError,
+    translate,
+)
+from writer.gateway.fetching import allow_or_raise
 from writer.gateway.rate_limit import RateLimiter, Urgency
 from writer.settings import StripeSettings
 
+_log = logging.getLogger(__name__)
+
 API_VERSION: Final = "2026-10-28.endive"
 """What our requests ask for and our reading knows; an SDK that pins another does not change it."""
+
+_SLOW_DOWN: Final = 1.0
+_LONGEST_SLOW_DOWN: Final = 60.0
 
 
 class Outcome(StrEnum):
@@ -29,6 +43,7 @@ class Outcome(StrEnum):
 
     ANSWERED = "answered"
     REFUSED = "refused"
+    LIMITED = "limited"
     UNAVAILABLE = "unavailable"
 
 
@@ -66,6 +81,10 @@ class StripeTransport:
         self._limiter = limiter
         self._clock = clock
         self.outcomes: Counter[Outcome] = Counter()
+        self.limits: Counter[str] = Counter()
+        """Answers 429, by the limit that Stripe names."""
+        self.breaker = Breaker(random.Random(), clock.monotonic)  # noqa: S311 - spreads writers
+        self._limited_in_a_row = 0
         self._patience = patience or Patience()
         timeout = aiohttp.ClientTimeout(total=self._patience.answer, sock_connect=self._patience.connect)
         self._http = stripe.AIOHTTPClient(timeout=timeout)
@@ -106,6 +125,7 @@ class StripeTransport:
             StripeUnavailableError: No good answer after all tries, or none to be had now.
             StripeRefusedError: Stripe refuses the request.
         """
+        allow_or_raise()
         options: dict[str, Any] = {}
         if method == "post":
             options["idempotency_key"] = idempotency_key or str(uuid.uuid4())
@@ -113,22 +133,56 @@ class StripeTransport:
         time = asyncio.get_running_loop().time
         until = time() + self._patience.again
         for left in reversed(range(self._patience.tries)):
-            await self._limiter.acquire(urgency)
             try:
-                reply = await self._once(method, path, {**params, **options})
-            except StripeRefusedError:
-                self.outcomes[Outcome.REFUSED] += 1
-                raise
+                return await self._paced(method, path, {**params, **options}, urgency)
             except StripeUnavailableError as error:
-                self.outcomes[Outcome.UNAVAILABLE] += 1
                 if not error.repeatable or not left or time() > until:
                     raise
-            else:
-                self.outcomes[Outcome.ANSWERED] += 1
-                return reply
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             pause *= 2
         raise AssertionError("a try either answers or raises")
+
+    async def _paced(self, method: Method, path: str, params: dict[str, Any], urgency: Urgency) -> Reply:
+        """One try, once its turn has come."""
+        if urgency is not Urgency.PAYER:
+            self.breaker.admit()
+        async with self._limiter.turn(urgency):
+            try:
+                reply = await self._once(method, path, params)
+            except StripeRefusedError:
+                self._note(Outcome.REFUSED)
+                raise
+            except RateLimitedError as error:
+                self._note(Outcome.LIMITED)
+                self._slow_down(error)
+                raise
+            except StripeUnavailableError as error:
+                self.outcomes[Outcome.UNAVAILABLE] += 1
+                if error.repeatable:
+                    self.breaker.failed(error.reason)
+                raise
+            self._note(Outcome.ANSWERED)
+            return reply
+
+    def _note(self, outcome: Outcome) -> None:
+        """Stripe answered."""
+        self.outcomes[outcome] += 1
+        self.breaker.worked()
+        if outcome is not Outcome.LIMITED:
+            self._limited_in_a_row = 0
+
+    def _slow_down(self, error: RateLimitedError) -> None:
+        """Let background work wait, everywhere: as long as Stripe asks, longer where that does not help."""
+        limit = error.limit or "unnamed"
+        self.limits[limit] += 1
+        if not error.account_wide:
+            _log.info("Stripe limits requests about one object limit=%s", limit)
+            return
+        self._limited_in_a_row += 1
+        grown = _SLOW_DOWN * 2.0 ** min(self._limited_in_a_row - 1, 10)
+        seconds = min(max(grown, error.retry_after or 0.0), _LONGEST_SLOW_DOWN)
+        _log.warning("Stripe limits our rate limit=%s background_waits=%.1f", limit, seconds)
+        self._limiter.slow_down(seconds)
 
     async def _once(self, method: Method, path: str, params: dict[str, Any]) -> Reply:
         began = self._clock.monotonic()
