@@ -1,5 +1,7 @@
 """A subscription is written: its state, its items, and whose each item is."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import orjson
@@ -39,8 +41,19 @@ async def write(connection: AsyncConnection, subscription: Subscription, recompu
 
 async def load(connection: AsyncConnection, subscription_id: str) -> Subscription:
     """The subscription as last written, to be assigned again. The caller holds its lock."""
-    row = (await connection.execute(_LOAD, {"id": subscription_id})).one()
-    items = await connection.execute(_LOAD_ITEMS, {"id": subscription_id})
+    return (await load_many(connection, [subscription_id]))[subscription_id]
+
+
+async def load_many(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Subscription]:
+    """Those of the subscriptions that are held, as last written, by id; their items sorted by id."""
+    rows = (await connection.execute(_LOAD, {"ids": list(ids)})).all()
+    items = defaultdict(list)
+    for item in await connection.execute(_LOAD_ITEMS, {"ids": list(ids)}):
+        items[item.subscription_id].append(_item(item))
+    return {row.id: _subscription(row, items[row.id]) for row in rows}
+
+
+def _subscription(row: Row[Any], items: Iterable[SubscriptionItem]) -> Subscription:
     return Subscription(
         id=row.id,
         customer_id=row.customer_id,
@@ -55,7 +68,7 @@ async def load(connection: AsyncConnection, subscription_id: str) -> Subscriptio
         pause_collection=row.pause_collection,
         livemode=row.livemode,
         metadata=row.metadata,
-        items=tuple(map(_item, items)),
+        items=tuple(items),
     )
 
 
@@ -167,9 +180,11 @@ SELECT s.claimed_user_id, s.session_user_id,
 FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN subscriptions s ON s.id = w.id
 """)
 
-_LOAD: Final = text("SELECT * FROM subscriptions WHERE id = :id")
+_LOAD: Final = text("SELECT * FROM subscriptions WHERE id = ANY(CAST(:ids AS text[]))")
 
-_LOAD_ITEMS: Final = text("SELECT * FROM subscription_items WHERE subscription_id = :id ORDER BY id")
+_LOAD_ITEMS: Final = text("""
+SELECT * FROM subscription_items WHERE subscription_id = ANY(CAST(:ids AS text[])) ORDER BY id
+""")
 
 # State and history in one statement: it runs for every event of a subscription, where each round trip counts.
 _UPSERT: Final = text("""
