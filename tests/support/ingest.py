@@ -25,6 +25,7 @@ from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo
 from writer.domain.stripe.event import Event, parse_event
+from writer.domain.stripe.invoice import parse_invoice
 from writer.gateway.stripe_gateway import Fetched
 from writer.inbox import Inbox, Stored
 from writer.inbox import Origin as Reached
@@ -87,6 +88,13 @@ class MemoryStripe:
 
     retrieve_subscription = retrieve_session_with_lines = retrieve_invoice = retrieve_customer = _retrieve
     retrieve_refund = retrieve_dispute = retrieve_charge = retrieve_product = retrieve_price = _retrieve
+
+    async def list_open_invoices(self, subscription: str) -> Fetched:
+        """All open invoices of a subscription."""
+        fetched = await self._retrieve(f"invoices of {subscription}")
+        invoices = (one for one in self.objects.values() if one["object"] == "invoice" and one["status"] == "open")
+        found = [one for one in invoices if parse_invoice(one).subscription_id == subscription]
+        return Fetched({"object": "list", "data": found, "has_more": False}, fetched.as_of)
 
     async def list_refunds(self, payment_intent: str) -> Fetched:
         """All refunds of a payment intent."""

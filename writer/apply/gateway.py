@@ -28,6 +28,10 @@ class Gateway(Protocol):
         """All refunds of a payment intent, as a list object."""
         ...
 
+    async def list_open_invoices(self, subscription: str) -> Fetched:
+        """All open invoices of a subscription, as a list object."""
+        ...
+
     async def retrieve_refund(self, id: str) -> Fetched:  # noqa: A002
         """A refund."""
         ...

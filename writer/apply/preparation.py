@@ -12,6 +12,7 @@ from writer.apply.assignment import Assignment
 from writer.apply.change import Change, Written, nothing
 from writer.apply.gateway import Gateway
 from writer.apply.mirror import CatalogueMirror
+from writer.domain.sources import SubscriptionStatus
 from writer.domain.stripe import fields
 from writer.domain.stripe.customer import parse_customer
 from writer.domain.stripe.fields import Object
@@ -68,9 +69,7 @@ class Preparation:
         """`source` as a change; `as_of`: when it was fetched, None for an event's payload. ShapeError: unreadable."""
         match kind:
             case ObjectKind.SUBSCRIPTION:
-                parsed = parse_subscription(source)
-                await self._know_prices({item.price_id for item in parsed.items}, cause)
-                return subscription.change(parsed, self._recompute, cause)
+                return await self._subscription(source, cause)
             case ObjectKind.SESSION:
                 return await self._session(source, as_of, cause)
             case ObjectKind.INVOICE:
@@ -89,6 +88,13 @@ class Preparation:
                 return await self._price(source, as_of, cause)
             case _:
                 assert_never(kind)
+
+    async def _subscription(self, source: Object, cause: Cause) -> Change:
+        parsed = parse_subscription(source)
+        await self._know_prices({item.price_id for item in parsed.items}, cause)
+        if parsed.status is SubscriptionStatus.PAST_DUE:
+            await self._know_open_invoices(parsed.id, fields.reference(source, "latest_invoice"), cause)
+        return subscription.change(parsed, self._recompute, cause)
 
     async def _session(self, source: Object, as_of: Instant | None, cause: Cause) -> Change:
         session = parse_session(source)
@@ -191,6 +197,17 @@ class Preparation:
         for price_id in await self._unknown(_UNKNOWN_PRICES, price_ids):
             await self._linked.refresh(ObjectKind.PRICE, price_id, cause)
 
+    async def _know_open_invoices(self, subscription_id: str, latest: str | None, cause: Cause) -> None:
+        """Apply what is owed, where nothing tells of it: it begins the grace, which else would be a whole period."""
+        parameters = {"id": subscription_id, "latest": latest}
+        async with self._engine.connect() as connection:
+            known = (await connection.execute(_KNOWN_DEBT, parameters)).scalar_one()
+        if known:
+            return
+        listed = await self._gateway.list_open_invoices(subscription_id)
+        for one in (listed.object or {}).get("data", []):
+            await self._linked.apply_object(ObjectKind.INVOICE, one, listed.as_of, cause)
+
     async def _know_subscription(self, source: Object, as_of: Instant, cause: Cause) -> None:
         """Apply the subscription that a session made, unless its own events came first."""
         async with self._engine.connect() as connection:
@@ -204,6 +221,12 @@ class Preparation:
         async with self._engine.connect() as connection:
             return list((await connection.execute(statement, {"ids": sorted(ids)})).scalars())
 
+
+# An event of the latest invoice that waits to be worked on will tell by itself.
+_KNOWN_DEBT: Final = text("""
+SELECT EXISTS (SELECT FROM invoices WHERE subscription_id = :id AND status = 'open')
+    OR EXISTS (SELECT FROM webhook_events WHERE object_id = CAST(:latest AS text) AND status = 'pending')
+""")
 
 _UNKNOWN_PRICES: Final = text("""
 SELECT w.id FROM unnest(CAST(:ids AS text[])) AS w(id)

@@ -77,6 +77,10 @@ class StripeGateway:
         """All refunds of a payment intent, as one list object."""
         return await self._pages.whole("/v1/refunds", {"payment_intent": payment_intent})
 
+    async def list_open_invoices(self, subscription: str) -> Fetched:
+        """All open invoices of a subscription, as one list object."""
+        return await self._pages.whole("/v1/invoices", {"subscription": subscription, "status": "open"})
+
     async def list_open_sessions(self, customer: str) -> list[Json]:
         """All checkout sessions of a customer that can still be paid."""
         found = await self._pages.whole("/v1/checkout/sessions", {"customer": customer, "status": "open"})

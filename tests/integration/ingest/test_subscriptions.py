@@ -133,6 +133,34 @@ async def test_an_open_invoice_begins_past_due_grace(ingest: Ingest) -> None:
         assert (await ingest.held())[f"sub_{version} export"] == "2026-10-21T14:13:20Z"
 
 
+async def test_past_due_without_its_invoice_asks_what_is_owed(ingest: Ingest) -> None:
+    """Whose invoice's events were lost has the same grace: the open invoices are asked for, once, and not again."""
+    ingest.stripe.hold(stripe.invoice(), stripe.invoice("in_2", "sub_2"), stripe.invoice("in_0", status="paid"))
+    late = stripe.subscription(status="past_due", end=NOW + 12 * MONTH)
+    await ingest.deliver(stripe.event(UPDATED, late), stripe.event(UPDATED, late, NOW + 60))
+    assert await ingest.held() == {"sub_1 export": "2026-10-21T14:13:20Z"}
+    assert ingest.stripe.asked == {"invoices of sub_1": 1}
+    assert [row.id for row in await ingest.query("SELECT id FROM invoices")] == ["in_1"]
+
+
+async def test_past_due_waits_for_an_invoice_that_is_on_its_way(ingest: Ingest) -> None:
+    """Where an event of its latest invoice waits in the inbox, Stripe need not be asked."""
+    await ingest.receive(stripe.event("invoice.payment_failed", stripe.invoice()))
+    await ingest.deliver(stripe.event(UPDATED, stripe.subscription(status="past_due", latest_invoice="in_1")))
+    assert not ingest.stripe.asked
+    await ingest.pipeline.process("in_1")
+    assert await ingest.held() == {"sub_1 export": "2026-10-21T14:13:20Z"}
+
+
+async def test_what_stripe_does_not_know_stays_as_held(ingest: Ingest) -> None:
+    """A fetch that finds nothing proves no end: the event says so, and the user keeps what was bought."""
+    await ingest.deliver(stripe.event(CREATED, stripe.subscription()))
+    await ingest.deliver(stripe.thin_event("subscription", "sub_1", created="2026-09-21T15:13:20.123Z"))
+    assert await ingest.held() == {"sub_1 export": GRACE_END}
+    rows = await ingest.query("SELECT last_error FROM webhook_events WHERE status = 'ignored'")
+    assert [row.last_error for row in rows] == ["Stripe does not know it; what is held of it stays"]
+
+
 async def test_metadata_that_is_edited_moves_the_grant(ingest: Ingest) -> None:
     """The old user loses it and the new one has it, in the same transaction."""
     moved = stripe.subscription(metadata={"user_id": "bob", "project_id": "shop"})
