@@ -31,6 +31,7 @@ def downgrade() -> None:
     op.drop_table("subscription_history")
     op.drop_index("ix_reconcile_findings_object_id", table_name="reconcile_findings")
     op.drop_table("reconcile_findings")
+    op.drop_table("stripe_pace")
     op.drop_table("stripe_slots")
     op.drop_index("uq_reconcile_runs_night", table_name="reconcile_runs", postgresql_where=sa.text("night IS NOT NULL"))
     op.drop_index(
@@ -44,10 +45,37 @@ def _slots_and_cursor() -> None:
     op.create_table(
         "stripe_slots",
         sa.Column("slot", sa.SmallInteger(), autoincrement=False, nullable=False, comment="From 0"),
-        sa.Column("taken_at", sa.DateTime(timezone=True), server_default=sa.text("'-infinity'"), nullable=False),
+        sa.Column(
+            "left_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("'-infinity'"),
+            nullable=False,
+            comment="In the future while a request is under way: when it counts as arrived, whatever became of it",
+        ),
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_stripe_slots")),
-        comment="As many rows as STRIPE_MAX_RPS. A request takes a slot that nobody took for a second: in no second, wherever it begins, are there more. The database's clock decides.",
+        comment="As many rows as STRIPE_MAX_RPS. A request takes a slot that was left a second ago, and leaves it when it is answered: in no second, wherever it begins, do more arrive. The database's clock decides.",
         postgresql_with={"fillfactor": 20},
+    )
+    op.create_table(
+        "stripe_pace",
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "payers_until",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("'-infinity'"),
+            nullable=False,
+            comment="A payer waits somewhere: background work takes no slot",
+        ),
+        sa.Column(
+            "slow_until",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("'-infinity'"),
+            nullable=False,
+            comment="Stripe asked for fewer requests: background work takes no slot",
+        ),
+        sa.CheckConstraint("id = 1", name=op.f("ck_stripe_pace_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stripe_pace")),
+        comment="What holds the background work of all writers back.",
     )
     op.create_table(
         "event_cursor",
@@ -56,7 +84,7 @@ def _slots_and_cursor() -> None:
             "created",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="created of the newest event seen, of which all older ones were; null: nothing was read yet",
+            comment="By Stripe's clock: the list was read up to here; null: nothing was read yet",
         ),
         sa.Column(
             "swept_at", sa.DateTime(timezone=True), nullable=True, comment="When the list was last read to its end"

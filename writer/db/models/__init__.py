@@ -24,7 +24,14 @@ from writer.db.models.entitlements import (
 )
 from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
-from writer.db.models.stripe import EventCursor, ReconcileFinding, ReconcileRun, StripeSlot, SubscriptionHistory
+from writer.db.models.stripe import (
+    EventCursor,
+    ReconcileFinding,
+    ReconcileRun,
+    StripePace,
+    StripeSlot,
+    SubscriptionHistory,
+)
 
 __all__ = [
     "ApiKey",
@@ -57,6 +64,7 @@ __all__ = [
     "RelayLease",
     "StripeCustomer",
     "StripeObject",
+    "StripePace",
     "StripeSlot",
     "Subscription",
     "SubscriptionHistory",

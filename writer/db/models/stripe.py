@@ -15,14 +15,35 @@ class StripeSlot(Base):
     __tablename__ = "stripe_slots"
     __table_args__ = (
         {
-            "comment": "As many rows as STRIPE_MAX_RPS. A request takes a slot that nobody took for a second: in no second, "
-            "wherever it begins, are there more. The database's clock decides.",
+            "comment": "As many rows as STRIPE_MAX_RPS. A request takes a slot that was left a second ago, and leaves it when it "
+            "is answered: in no second, wherever it begins, do more arrive. The database's clock decides.",
             "postgresql_with": {"fillfactor": 20},
         },
     )
 
     slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False, comment="From 0")
-    taken_at: Mapped[datetime] = mapped_column(server_default=text("'-infinity'"))
+    left_at: Mapped[datetime] = mapped_column(
+        server_default=text("'-infinity'"),
+        comment="In the future while a request is under way: when it counts as arrived, whatever became of it",
+    )
+
+
+class StripePace(Base):
+    """What every writer has to know before it sends a request that can wait."""
+
+    __tablename__ = "stripe_pace"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row"),
+        {"comment": "What holds the background work of all writers back."},
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    payers_until: Mapped[datetime] = mapped_column(
+        server_default=text("'-infinity'"), comment="A payer waits somewhere: background work takes no slot"
+    )
+    slow_until: Mapped[datetime] = mapped_column(
+        server_default=text("'-infinity'"), comment="Stripe asked for fewer requests: background work takes no slot"
+    )
 
 
 class EventCursor(Base):
@@ -36,7 +57,7 @@ class EventCursor(Base):
 
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     created: Mapped[datetime | None] = mapped_column(
-        comment="created of the newest event seen, of which all older ones were; null: nothing was read yet"
+        comment="By Stripe's clock: the list was read up to here; null: nothing was read yet"
     )
     swept_at: Mapped[datetime | None] = mapped_column(comment="When the list was last read to its end")
     owner: Mapped[str | None] = mapped_column(comment="The writer's instance name; null: free")
