@@ -136,8 +136,12 @@ class Applier:
         object: Mapping[str, Any],  # noqa: A002 - Stripe's own word
         as_of: Instant,
         cause: Cause,
+        settle: Settle = _settle_nothing,
     ) -> list[Revision]:
-        """Apply a fetched object: whole, with all that the gateway's fetch of its kind brings. For any caller."""
+        """Apply a fetched object: whole, with all that the gateway's fetch of its kind brings. For any caller.
+
+        `settle` is not called where something newer is held.
+        """
         state = _State(
             kind,
             object["id"],
@@ -150,15 +154,17 @@ class Applier:
             return []
         if verdict is Verdict.NEWER:
             change = await self._preparation.prepare(kind, object, as_of, cause)
-            result = await self._commit(state, change, _settle_nothing)
+            result = await self._commit(state, change, settle)
             if result is not None:
                 return result.revisions
-        return await self.refresh(kind, state.id, cause)
+        return await self.refresh(kind, state.id, cause, settle)
 
-    async def refresh(self, kind: ObjectKind, object_id: str, cause: Cause) -> list[Revision]:
+    async def refresh(
+        self, kind: ObjectKind, object_id: str, cause: Cause, settle: Settle = _settle_nothing
+    ) -> list[Revision]:
         """Fetch an object and apply it, whatever is held. For any caller."""
         held = await self._held(object_id)
-        return (await self._refresh(kind, object_id, held, cause, _settle_nothing)).revisions
+        return (await self._refresh(kind, object_id, held, cause, settle)).revisions
 
     async def reassign_of_prices(self, price_ids: Collection[str], cause: Cause) -> list[Revision]:
         """Give what was bought by these prices to the projects that the prices now belong to."""

@@ -1,5 +1,7 @@
 """A checkout session is written: what was bought once, and whose customer and subscription it made."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -47,8 +49,19 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
 
 async def load(connection: AsyncConnection, session_id: str) -> Session:
     """The purchase as last written, to be assigned again. The caller holds its lock."""
-    row = (await connection.execute(_LOAD, {"id": session_id})).one()
-    lines = await connection.execute(_LOAD_LINES, {"id": session_id})
+    return (await load_many(connection, [session_id]))[session_id]
+
+
+async def load_many(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Session]:
+    """Those of the sessions that are held as purchases, as last written, by id; their lines sorted by id."""
+    rows = (await connection.execute(_LOAD, {"ids": list(ids)})).all()
+    lines = defaultdict(list)
+    for line in await connection.execute(_LOAD_LINES, {"ids": list(ids)}):
+        lines[line.purchase_id].append(_line(line))
+    return {row.id: _session(row, lines[row.id]) for row in rows}
+
+
+def _session(row: Row[Any], lines: Iterable[SessionLine]) -> Session:
     return Session(
         id=row.id,
         mode=row.mode,
@@ -65,7 +78,7 @@ async def load(connection: AsyncConnection, session_id: str) -> Session:
         paid_from=None,
         livemode=row.livemode,
         metadata=row.metadata,
-        lines=tuple(map(_line, lines)),
+        lines=tuple(lines),
     )
 
 
@@ -147,9 +160,11 @@ _END_REQUEST: Final = text("""
 UPDATE checkout_requests SET completed_at = now() WHERE session_id = :id AND completed_at IS NULL
 """)
 
-_LOAD: Final = text("SELECT * FROM purchases WHERE id = :id")
+_LOAD: Final = text("SELECT * FROM purchases WHERE id = ANY(CAST(:ids AS text[]))")
 
-_LOAD_LINES: Final = text("SELECT * FROM purchase_lines WHERE purchase_id = :id ORDER BY id")
+_LOAD_LINES: Final = text("""
+SELECT * FROM purchase_lines WHERE purchase_id = ANY(CAST(:ids AS text[])) ORDER BY id
+""")
 
 _UPSERT: Final = text("""
 INSERT INTO purchases (id, customer_id, user_id, client_reference_id, project_id, unassigned_reason, mode,

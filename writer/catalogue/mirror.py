@@ -59,7 +59,7 @@ class StripeMirror:
         if product.get("deleted"):
             await connection.execute(_PRODUCT_GONE, {"id": product["id"]})
         else:
-            await connection.execute(_PRODUCT, _product(product))
+            await connection.execute(_PRODUCT, product_row(product))
         prices = (await connection.execute(_PRICES_OF, {"id": product["id"]})).scalars().all()
         return await self._settle(connection, prices, [product["id"]], cause)
 
@@ -69,7 +69,7 @@ class StripeMirror:
         if price.get("deleted"):
             await connection.execute(_PRICE_GONE, {"id": price["id"]})
         else:
-            await connection.execute(_PRICE, _price(price))
+            await connection.execute(_PRICE, price_row(price))
         return await self._settle(connection, [price["id"]], [], cause)
 
     async def _settle(
@@ -145,7 +145,8 @@ async def _write_newer(
     return await write(connection, fetched.object, cause), held
 
 
-def _product(product: Mapping[str, Any]) -> dict[str, Any]:
+def product_row(product: Mapping[str, Any]) -> dict[str, Any]:
+    """A product as its row holds it, metadata as JSON text; ShapeError names what is wrong."""
     return {
         "id": fields.text(product, "id"),
         "name": fields.optional_text(product, "name") or fields.text(product, "id"),
@@ -156,7 +157,8 @@ def _product(product: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _price(price: Mapping[str, Any]) -> dict[str, Any]:
+def price_row(price: Mapping[str, Any]) -> dict[str, Any]:
+    """A price as its row holds it, metadata as JSON text; ShapeError names what is wrong."""
     product = fields.reference(price, "product")
     if product is None:
         raise ShapeError("price.product must be an id")
