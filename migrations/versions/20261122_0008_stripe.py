@@ -26,6 +26,7 @@ def downgrade() -> None:
     op.drop_column("recompute_jobs", "next_attempt_at")
     op.drop_column("recompute_jobs", "attempts")
     op.drop_column("recompute_jobs", "total")
+    op.drop_column("recompute_jobs", "failed")
     op.drop_column("purchases", "client_reference_id")
     op.drop_index("ix_subscription_history_subscription_id", table_name="subscription_history")
     op.drop_table("subscription_history")
@@ -253,13 +254,27 @@ def _columns() -> None:
     op.add_column(
         "recompute_jobs",
         sa.Column(
+            "failed",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="Users who could not be computed; the audit log names them",
+        ),
+    )
+    op.add_column(
+        "recompute_jobs",
+        sa.Column(
             "total", sa.BigInteger(), nullable=True, comment="Users that were meant when it was made; null: not counted"
         ),
     )
     op.add_column(
         "recompute_jobs",
         sa.Column(
-            "attempts", sa.Integer(), server_default="0", nullable=False, comment="Failures in a row at this cursor"
+            "attempts",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="Failures that halved the chunk, less the successes since",
         ),
     )
     op.add_column(

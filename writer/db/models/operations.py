@@ -69,8 +69,13 @@ class RecomputeJob(Base):
     )
     cursor: Mapped[int] = mapped_column(server_default="0", comment="users.id of the last one done")
     done: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(
+        server_default="0", comment="Users who could not be computed; the audit log names them"
+    )
     total: Mapped[int | None] = mapped_column(comment="Users that were meant when it was made; null: not counted")
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0", comment="Failures in a row at this cursor")
+    attempts: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="Failures that halved the chunk, less the successes since"
+    )
     next_attempt_at: Mapped[Recorded]
     last_error: Mapped[str | None]
     claimed_by: Mapped[str | None]
