@@ -5,6 +5,7 @@ import base64
 import binascii
 import hmac
 import re
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Api:
     agenda: Agenda
     outage: Outage
     keys: tuple[str, ...]
-    requests: deque[tuple[str, str]]
+    requests: deque[tuple[str, str, float]]
 
     def add(self, router: web.UrlDispatcher, routes: Routes) -> None:
         """Serve `routes`."""
@@ -52,13 +53,15 @@ class Api:
     def _served(self, handler: Handler) -> AioHandler:
         async def serve(request: web.Request) -> web.StreamResponse:
             request_id = self.ledger.store.new_id("req", 14)
-            self.requests.append((request.method, request.path))
+            self.requests.append((request.method, request.path, time.monotonic()))
             try:
                 await self._fail_on_purpose(request)
                 self._authenticate(request)
                 return self._answer(request, handler, await request.text(), request_id)
             except StripeError as error:
-                return self._response(request, error.status, error.body(request_id), request_id)
+                response = self._response(request, error.status, error.body(request_id), request_id)
+                response.headers.update(error.headers)
+                return response
 
         return serve
 
@@ -140,7 +143,7 @@ class Api:
             message = (
                 "Request rate limit exceeded. Learn more about rate limits here https://docs.stripe.com/rate-limits."
             )
-            raise StripeError(429, message, code="rate_limit")
+            raise StripeError(429, message, code="rate_limit", headers=self.outage.limit_headers())
         elif mode is OutageMode.CUT and request.transport is not None:
             request.transport.abort()
             raise StripeError(503, "The connection was cut (sandbox outage).", kind="api_error")

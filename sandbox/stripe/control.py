@@ -125,7 +125,11 @@ class ControlRoutes:
     async def _outage(self, body: JsonObject, _: str) -> JsonObject:
         mode = OutageMode(body["mode"])
         self._standin.outage.begin(
-            mode, seconds=body.get("seconds"), requests=body.get("requests"), delay=float(body.get("delay", 1.0))
+            mode,
+            seconds=body.get("seconds"),
+            requests=body.get("requests"),
+            delay=float(body.get("delay", 1.0)),
+            retry_after=body.get("retry_after"),
         )
         return {"mode": mode.value}
 

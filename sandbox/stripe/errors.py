@@ -1,5 +1,6 @@
 """Stripe's errors: HTTP status and the JSON under `error`."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from sandbox.stripe.shapes import JsonObject
@@ -18,9 +19,11 @@ class StripeError(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = dict(headers or {})
         self.error: JsonObject = {"message": message, "type": kind}
         if code is not None:
             self.error |= {"code": code, "doc_url": DOCS + code.replace("_", "-")}

@@ -14,6 +14,8 @@ from sandbox.stripe.versions import rendered_event
 KEPT_FOR: Final = 30 * 86400
 """Stripe lists events for 30 days."""
 
+MOST_TYPES: Final = 20
+
 
 def shown(ledger: Ledger, event: JsonObject, version: str | None = None) -> JsonObject:
     """The event in the shape of `version`, or of the account's default: an event keeps the version it was born with."""
@@ -46,6 +48,8 @@ def _list(ledger: Ledger, call: Call) -> JsonObject:
     single, several = params.text("type"), params.texts("types")
     if single is not None and several:
         raise invalid("You may only specify one of these parameters: type, types.", "type")
+    if len(several) > MOST_TYPES:
+        raise invalid(f"Array types exceeded maximum {MOST_TYPES} allowed elements.", "types")
     oldest = ledger.clock.now() - KEPT_FOR
     patterns = [single] if single is not None else several
     found = [

@@ -101,14 +101,26 @@ class Outage:
     until: float | None = None
     remaining: int | None = None
     delay: float = 1.0
+    retry_after: int | None = None
     monotonic: Callable[[], float] = time.monotonic
 
     def begin(
-        self, mode: OutageMode, *, seconds: float | None = None, requests: int | None = None, delay: float = 1.0
+        self,
+        mode: OutageMode,
+        *,
+        seconds: float | None = None,
+        requests: int | None = None,
+        delay: float = 1.0,
+        retry_after: int | None = None,
     ) -> None:
         """Fail from now on, for `seconds` or the next `requests`, or until ended."""
-        self.mode, self.remaining, self.delay = mode, requests, delay
+        self.mode, self.remaining, self.delay, self.retry_after = mode, requests, delay, retry_after
         self.until = None if seconds is None else self.monotonic() + seconds
+
+    def limit_headers(self) -> dict[str, str]:
+        """What Stripe says beside a 429."""
+        told = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return {"Stripe-Rate-Limited-Reason": "global-rate", **told}
 
     def strikes(self) -> OutageMode:
         """How the request at hand fails."""

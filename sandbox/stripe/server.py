@@ -97,7 +97,7 @@ class StripeStandIn:
         self.ledger = Ledger(self.store, self.clock, self.options.settings)
         self.faults = Faults()
         self.outage = Outage()
-        self.requests: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_REQUESTS)
+        self.requests: deque[tuple[str, str, float]] = deque(maxlen=REMEMBERED_REQUESTS)
         self.deliveries = Deliveries(self.ledger, self.faults, retry_scale=self.options.retry_scale)
         self.agenda = Agenda(self.ledger)
         self.ledger.listeners.append(self.deliveries.accept)
