@@ -15,6 +15,13 @@ from writer.db.transaction import Transactions
 from writer.outbox import Cause, Revision
 from writer.recompute import Recompute
 
+Step = Callable[[AsyncConnection], Awaitable[None]]
+"""What comes before assigning again, in its transaction and under its locks."""
+
+
+async def _no_step(_: AsyncConnection) -> None:
+    """Nothing comes before."""
+
 
 class Assignment:
     """Assigns subscriptions and purchases again, each in a transaction of its own, under its own locks."""
@@ -48,23 +55,25 @@ class Assignment:
         subscriptions = await self._ids(_OF_PROJECT_SUBSCRIPTIONS, parameters)
         return await self._again(subscriptions, await self._ids(_OF_PROJECT_PURCHASES, parameters), cause)
 
-    async def subscription(self, subscription_id: str, cause: Cause) -> list[Revision]:
-        """One subscription, as after a claim."""
+    async def subscription(self, subscription_id: str, cause: Cause, first: Step = _no_step) -> list[Revision]:
+        """One subscription that is held, as with a claim, which is the first step."""
 
         async def work(connection: AsyncConnection) -> Written:
             customer = await connection.execute(_CUSTOMER_OF_SUBSCRIPTION, {"id": subscription_id})
             await objects.lock(connection, {subscription_id, customer.scalar_one()})
+            await first(connection)
             held = await subscription.load(connection, subscription_id)
             return await subscription.write(connection, held, self._recompute, cause)
 
         return await self._run(work)
 
-    async def purchase(self, session_id: str, cause: Cause) -> list[Revision]:
-        """One purchase, as after a claim."""
+    async def purchase(self, session_id: str, cause: Cause, first: Step = _no_step) -> list[Revision]:
+        """One purchase that is held, as with a claim, which is the first step."""
 
         async def work(connection: AsyncConnection) -> Written:
             linked = (await connection.execute(_LINKS_OF_PURCHASE, {"id": session_id})).one()
             await objects.lock(connection, {session_id, *(name for name in linked if name is not None)})
+            await first(connection)
             held = await purchase.load(connection, session_id)
             return await purchase.write(connection, held, self._recompute, cause)
 
