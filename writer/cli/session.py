@@ -18,7 +18,7 @@ from common.problems import Problem
 from common.settings import SettingsError
 from writer import settings
 from writer.operations.audit import Actor
-from writer.operations.operating import operating
+from writer.operations.operating import Ground, grounded
 from writer.operations.operations import Operations
 from writer.refusals import RefusedError
 from writer.supervision import DATABASE_FAULTS
@@ -47,11 +47,16 @@ def actor() -> Actor:
 
 def operate(work: Callable[[Operations], Awaitable[T]]) -> T:
     """The result of `work`; every expected fault ends the process with its words on stderr."""
+    return on_ground(lambda ground: work(ground.operations()))
+
+
+def on_ground(work: Callable[[Ground], Awaitable[T]]) -> T:
+    """The result of `work` on the database; every expected fault ends the process with its words on stderr."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
 
     async def run() -> T:
-        async with operating(told(settings.read_operator), application_name="billing-cli") as operations:
-            return await work(operations)
+        async with grounded(told(settings.read_operator), application_name="billing-cli") as ground:
+            return await work(ground)
 
     try:
         return asyncio.run(run())

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from common.clock import SystemClock
 from writer import settings
-from writer.cli.session import fail, operate, told
+from writer.cli.session import fail, on_ground, told
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.transport import StripeTransport
+from writer.operations.operating import Ground
 from writer.operations.operations import Operations
 
 T = TypeVar("T")
@@ -16,14 +16,19 @@ T = TypeVar("T")
 
 def operate_with_stripe(work: Callable[[Operations, StripeTransport], Awaitable[T]]) -> T:
     """The result of `work`, which gets Stripe by STRIPE_SECRET_KEY; every expected fault ends the process."""
+    return on_ground_with_stripe(lambda ground, transport: work(ground.operations(), transport))
+
+
+def on_ground_with_stripe(work: Callable[[Ground, StripeTransport], Awaitable[T]]) -> T:
+    """The same for work on the database itself, such as a reconcile run."""
     stripe = told(settings.read_stripe)
 
-    async def run(operations: Operations) -> T:
-        async with StripeTransport(stripe, WindowLimiter(stripe.max_rps), SystemClock()) as transport:
-            return await work(operations, transport)
+    async def run(ground: Ground) -> T:
+        async with StripeTransport(stripe, WindowLimiter(stripe.max_rps), ground.clock) as transport:
+            return await work(ground, transport)
 
     try:
-        return operate(run)
+        return on_ground(run)
     except StripeUnavailableError as error:
         fail(f"Stripe does not answer, try again: {error}")
     except StripeRefusedError as error:
