@@ -1,0 +1,110 @@
+"""Whose everything is, decided again by the rules from what is held now, and mended where it stands otherwise.
+
+A writer that died between a commit and what follows from it, an edit of a customer whose event was lost: whatever the
+reason, the state alone tells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.identifiers import UserId
+from writer.domain.stripe.ownership import Claims, Known, resolve
+from writer.reconcile.stages import Stage
+
+CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """Something that is not whose it should be."""
+
+    id: str
+    detail: Mapping[str, Any]
+    vouched: bool
+    """Whether what is held names a user; else only Stripe can tell whether it really is nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A chunk that was looked through."""
+
+    misplaced: tuple[Misplaced, ...]
+    last: str | None
+    """None: there was nothing more."""
+
+
+async def look(connection: AsyncConnection, stage: Stage, after: str | None) -> Looked:
+    """Decide for the next subscriptions or purchases, by id."""
+    rows = (await connection.execute(_HELD[stage], {"after": after or "", "most": CHUNK})).all()
+    known = await _known(connection, rows)
+    misplaced = [found for row in rows if (found := _misplaced(row, known)) is not None]
+    return Looked(tuple(misplaced), rows[-1].id if rows else None)
+
+
+def _misplaced(row: Row[Any], known: Known) -> Misplaced | None:
+    claims = Claims(row.metadata, row.claimed_user_id, row.client_reference_id, row.customer_user_id)
+    prices = {line["price_id"] for line in row.lines}
+    here = Known(known.projects, {price: known.price_projects[price] for price in prices & known.price_projects.keys()})
+    owned = resolve(claims, here, prices)
+    reason = None if owned.unassigned is None else owned.unassigned.value
+    user = None if owned.unassigned else owned.user_id
+    held = {"user_id": row.user_id, "project": row.project_id, "unassigned": row.unassigned_reason}
+    should = {"user_id": user, "project": owned.project_id, "unassigned": reason}
+    for line in row.lines:
+        held[line["id"]] = _owner(line["project_id"], line["user_id"])
+        should[line["id"]] = _owner(*(owned.owner_of(line["price_id"]) or (None, None)))
+    differing = {name: [held[name], should[name]] for name in held if held[name] != should[name]}
+    return Misplaced(row.id, differing, vouched=owned.user_id is not None) if differing else None
+
+
+def _owner(project_id: int | None, user: UserId | None) -> str | None:
+    return None if user is None else f"{project_id}/{user}"
+
+
+async def _known(connection: AsyncConnection, rows: Iterable[Row[Any]]) -> Known:
+    rows = list(rows)
+    parameters = {
+        "projects": sorted({row.metadata["project_id"] for row in rows if row.metadata.get("project_id")}),
+        "prices": sorted({line["price_id"] for row in rows for line in row.lines}),
+    }
+    row = (await connection.execute(_KNOWN, parameters)).one()
+    return Known(row.projects or {}, row.price_projects or {})
+
+
+def _statement(table: str, lines: str, parent: str, named: str, condition: str) -> TextClause:
+    return text(f"""
+SELECT h.id, h.metadata, h.claimed_user_id, {named} AS client_reference_id, c.user_id AS customer_user_id,
+    h.user_id, h.project_id, h.unassigned_reason, coalesce(l.lines, '[]'::json) AS lines
+FROM (SELECT * FROM {table} WHERE id COLLATE "C" > CAST(:after AS text) AND {condition}
+      ORDER BY id COLLATE "C" LIMIT :most) h
+LEFT JOIN (SELECT s.id, u.user_id FROM stripe_customers s JOIN users u ON u.id = s.user_ref) c ON c.id = h.customer_id
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_object('id', i.id, 'price_id', i.price_id, 'project_id', u.project_id,
+        'user_id', u.user_id) ORDER BY i.id) AS lines
+    FROM {lines} i LEFT JOIN users u ON u.id = i.user_ref WHERE i.{parent} = h.id) l ON true
+ORDER BY h.id COLLATE "C"
+""")  # noqa: S608 - constants of ours
+
+
+_HELD: Final[Mapping[Stage, TextClause]] = {
+    Stage.OWNERS_OF_SUBSCRIPTIONS: _statement(
+        "subscriptions", "subscription_items", "subscription_id", "h.session_user_id",
+        "status NOT IN ('canceled', 'incomplete_expired')",
+    ),
+    Stage.OWNERS_OF_PURCHASES: _statement(
+        "purchases", "purchase_lines", "purchase_id", "h.client_reference_id", "true"
+    ),
+}  # fmt: skip
+
+_KNOWN: Final = text("""
+SELECT
+    (SELECT json_object_agg(public_id, id) FROM projects WHERE public_id = ANY(CAST(:projects AS text[]))) AS projects,
+    (SELECT json_object_agg(id, project_id) FROM prices
+     WHERE id = ANY(CAST(:prices AS text[])) AND project_id IS NOT NULL) AS price_projects
+""")
+
+STAGES: Final[Sequence[Stage]] = tuple(_HELD)
