@@ -76,6 +76,19 @@ class RecomputeBody(Struct, frozen=True, forbid_unknown_fields=True):
     user_id: str | None = None
 
 
+class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """One event, or all that the rest describes: the parked ones where no `status` is given."""
+
+    event_id: str | None = None
+    status: str | list[str] | None = None
+    type: str | None = None
+    object_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+    dry_run: bool = False
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
 def time_of(name: str, text: str | None) -> Instant | None:
     """A time out of a body; Problem 400 `invalid_time`."""
     if text is None:
