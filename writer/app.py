@@ -255,4 +255,6 @@ def _jobs(core: _Core) -> RecomputeJobs:
         instance=core.settings.instance,
         wakeup=core.jobs,
         relay_wakeup=core.relay,
+        clock=core.clock,
+        registry=core.registry,
     )

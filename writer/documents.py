@@ -50,7 +50,7 @@ class Documents:
                 row.epoch,
                 row.head,
                 row.catalog_version,
-                definition.features,
+                definition.answered,
                 definition.unlocked_by(),
             )
             if len(self._catalogues) >= _CACHED:

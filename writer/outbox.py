@@ -110,7 +110,7 @@ async def append_catalogue(
         raise CatalogueMovedError
     head.revision += 1
     catalogue = Catalogue(
-        head.project, head.epoch, head.revision, definition.version, definition.features, definition.unlocked_by()
+        head.project, head.epoch, head.revision, definition.version, definition.answered, definition.unlocked_by()
     )
     parameters = {
         "project_id": project_id,

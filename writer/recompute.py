@@ -7,22 +7,40 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import SECOND, Clock, Instant
-from common.document import Entitlement, entitlements_to_json
+from common.document import MAX_DOCUMENT_BYTES, Entitlement, entitlements_to_json
 from common.identifiers import UserId
 from writer import outbox
 from writer.db import sources
 from writer.domain import catalogue as definitions
 from writer.domain.catalogue import Definition
 from writer.domain.entitle import Grace, entitle
+from writer.domain.fold import fold
 from writer.domain.sources import Sources
 from writer.outbox import Cause, Revision, UserChange
+from writer.refusals import ConflictError
 from writer.settings import GraceSettings
 
 _CACHED_VERSIONS: Final = 64
+
+_SURELY_SMALL: Final = 40  # rows; not even with the largest configurations do so few make a large document
+_LARGE_BYTES: Final = MAX_DOCUMENT_BYTES // 2
+_MOST_BYTES: Final = MAX_DOCUMENT_BYTES - 4_096  # who, where and when stand around the rows
+
+
+class DocumentTooLargeError(ConflictError):
+    """A user's document would be larger than readers take, also without the rows that cannot matter."""
+
+    def __init__(self, rows: int, size: int) -> None:
+        detail = (
+            f"a user's entitlements would need {size} bytes in {rows} rows; a document may have {MAX_DOCUMENT_BYTES}. "
+            "A limit with combine: sum keeps a row for each purchase: use combine: max, or sell higher limits at once"
+        )
+        super().__init__("document_too_large", detail)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,7 +68,7 @@ class Recompute:
     """Computes documents and hands those that changed to the outbox."""
 
     def __init__(self, grace: GraceSettings, clock: Clock) -> None:
-        self._grace = Grace(
+        self.grace: Final = Grace(
             entitlement=round(grace.entitlement * SECOND),
             trial=round(grace.trial * SECOND),
             past_due=round(grace.past_due * SECOND),
@@ -66,7 +84,8 @@ class Recompute:
     async def users(self, connection: AsyncConnection, refs: Collection[int], cause: Cause) -> list[Revision]:
         """Compute the users `refs` (users.id, locked by the caller); a revision for each whose document changed.
 
-        Raises CatalogueMovedError and LineageMovedError, which `Transactions.run` answers by running all again.
+        Raises CatalogueMovedError and LineageMovedError, which `Transactions.run` answers by running all again, and
+        DocumentTooLargeError where somebody holds more than a document can.
         """
         if not refs:
             return []
@@ -76,7 +95,7 @@ class Recompute:
         changes = []
         for state in states:
             definition = await self._definition(connection, state)
-            rows = entitle(held[state.user_ref], definition, self._grace, now)
+            rows = self._entitled(held[state.user_ref], definition, now)
             if entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
         return await outbox.append_users(connection, changes, cause, now)
@@ -85,7 +104,17 @@ class Recompute:
         """What a user would hold with `imagined` sources under the catalogue in force; nothing is written."""
         (state,) = await _read_states(connection, [user_ref])
         definition = await self._definition(connection, state)
-        return entitle(imagined, definition, self._grace, self._clock.now())
+        return self._entitled(imagined, definition, self._clock.now())
+
+    def _entitled(self, held: Sources, definition: Definition, now: Instant) -> tuple[Entitlement, ...]:
+        rows = entitle(held, definition, self.grace, now)
+        if len(rows) <= _SURELY_SMALL or _size(rows) <= _LARGE_BYTES:
+            return rows
+        folded = fold(rows, definition.features, now)
+        size = _size(folded)
+        if size > _MOST_BYTES:
+            raise DocumentTooLargeError(len(folded), size)
+        return folded
 
     async def _definition(self, connection: AsyncConnection, state: _State) -> Definition:
         key = (state.project_id, state.epoch, state.catalog_version)
@@ -146,6 +175,10 @@ async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> li
         )
         for row in rows
     ]
+
+
+def _size(rows: tuple[Entitlement, ...]) -> int:
+    return len(orjson.dumps(entitlements_to_json(rows)))
 
 
 def _change(state: _State, rows: tuple[Entitlement, ...]) -> UserChange:

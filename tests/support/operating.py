@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -16,9 +16,10 @@ from common.http import middleware
 from common.settings import Secret
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
+from writer.admin.events import EventRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.auth import Authenticator
-from writer.catalogue.recompute_jobs import RecomputeJobs
+from writer.catalogue.recompute_jobs import FAILED, RecomputeJobs
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.health import Health
@@ -36,6 +37,7 @@ ADMIN_KEY = "admin_key_for_tests"
 NEXT_ADMIN_KEY = "admin_key_after_rotation"
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 ACTOR = Actor("test")
+AT_ONCE = replace(FAILED, first=0.0, longest=0.0)
 GRACE = GraceSettings(entitlement=72 * 3600, trial=3600, past_due=30 * 86_400)
 
 
@@ -71,8 +73,9 @@ class Operating:
     def jobs(self, instance: str = "writer-1") -> RecomputeJobs:
         """A worker for recompute jobs."""
         return RecomputeJobs(
-            self.transactions, self.recompute, instance=instance, wakeup=Wakeup(), relay_wakeup=Wakeup()
-        )
+            self.transactions, self.recompute, instance=instance, wakeup=Wakeup(), relay_wakeup=Wakeup(),
+            clock=self.clock, registry=CollectorRegistry(), schedule=AT_ONCE,
+        )  # fmt: skip
 
     async def call(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
@@ -112,6 +115,7 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
         ProjectRoutes(auth, operations),
         EntitlementRoutes(auth, operations),
         CatalogueRoutes(auth, operations),
+        EventRoutes(auth, operations),
     ):
         app.add_routes(part.routes())
     async with TestClient(TestServer(app)) as client:

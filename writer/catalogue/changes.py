@@ -1,14 +1,15 @@
 """What one version of a catalogue changes against another: whom it concerns, and what is told to people. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 from typing import Any, Final
 
 import orjson
 
-from common.catalogue import Feature
-from common.document import Value
+from common.catalogue import Feature, Kind
+from common.document import UNLIMITED, Value
 from common.identifiers import FeatureCode
 from writer.domain.catalogue import Definition, Plan
 
@@ -83,19 +84,26 @@ def feature_changes(old: Definition, new: Definition) -> Iterator[FeatureChange]
 
 
 def plan_changes(old: Definition, new: Definition) -> Iterator[PlanChange]:
-    """What plans give otherwise, by target and feature."""
-    for origin, target in sorted(old.plans.keys() | new.plans.keys()):
-        before, after = old.plans.get((origin, target)), new.plans.get((origin, target))
-        if before == after:
-            continue
+    """What prices and products give otherwise, by target and feature: what counts, wherever it is written down."""
+    for target in sorted({target for _, target in old.plans.keys() | new.plans.keys()}):
+        before, after = _speaking(old, target), _speaking(new, target)
         held, given = _texts(before), _texts(after)
         for code in sorted(held.keys() | given.keys()):
             if held.get(code) != given.get(code):
                 was, will = held.get(code), given.get(code)
                 yield PlanChange(target, code, _effect(was, will), was, will)
         ranks = [None if plan is None else f"rank {plan.rank}" for plan in (before, after)]
-        if ranks[0] != ranks[1] or held == given:
+        # Beside the features of a plan that comes or goes, its usual rank says nothing.
+        usual = before is None or after is None
+        if ranks[0] != ranks[1] and not (usual and held.keys() | given.keys() and "rank 0" in ranks):
             yield PlanChange(target, None, _effect(*ranks), *ranks)
+
+
+def _speaking(definition: Definition, target: str) -> Plan | None:
+    if target.startswith("prod_"):
+        return definition.plan_for("", target)
+    price = definition.prices.get(target)
+    return definition.plan_for(target, "" if price is None else price.product_id)
 
 
 def describe(code: str, value: Value, *, per_unit: bool = False) -> str:
@@ -120,9 +128,48 @@ def _effect(before: Any, after: Any) -> Effect:
     return Effect.REMOVED if after is None else Effect.CHANGED
 
 
+def held_over(old: Definition, new: Definition) -> dict[FeatureCode, Feature]:
+    """Features as they must still be answered while holders are computed, so that nobody loses before he gains.
+
+    An answer is judged by the catalogue from the moment of its revision on, a document comes later. So a feature that
+    goes stays known, and of two kinds, defaults and combining rules the wider one is kept.
+    """
+    found = {}
+    for code, before in old.answered.items():
+        after = new.features.get(code)
+        wide = before if after is None else _wider(before, after)
+        if wide != after:
+            found[code] = wide
+    return found
+
+
+def _wider(before: Feature, after: Feature) -> Feature:
+    if before.kind is after.kind:
+        default = _wider_default(before, after)
+        return replace(after, default=default, combine=max(before.combine, after.combine))  # "sum" > "max"
+    if Kind.PLAIN in {before.kind, after.kind}:
+        # Held or not, whatever the rows say: those of both kinds answer yes.
+        default = True if before.default or after.default else None
+        return Feature(after.code, Kind.PLAIN, default, on_stale=after.on_stale)
+    return after
+
+
+def _wider_default(before: Feature, after: Feature) -> Value:
+    if after.kind is not Kind.LIMIT:
+        return before.default if after.default is None else after.default
+    return max(before.default, after.default, key=_limit)
+
+
+def _limit(value: Value) -> float:
+    if value == UNLIMITED:
+        return inf
+    return value if type(value) is int else -1
+
+
 def _computed(feature: Feature | None) -> object:
-    # Default, combining and the stale policy are judged when answering: no document holds them.
-    return None if feature is None else feature.kind
+    # Default and the stale policy are judged when answering: no document holds them. What combines decides which rows
+    # a large document can do without.
+    return None if feature is None else (feature.kind, feature.combine)
 
 
 def _days(definition: Definition, price_id: str) -> int | None:

@@ -77,16 +77,8 @@ class StripeMirror:
     ) -> Mirrored:
         placed = await placement.place(connection, prices, products)
         touched = placed.projects | await placement.project_of(connection, prices)
-        commits = await commit_all(connection, touched, Actor(f"stripe:{cause.name}"), self._clock)
+        commits = await store.commit(connection, touched, Actor(f"stripe:{cause.name}"), self._clock.now())
         return Mirrored(revised=bool(commits), moved_prices=placed.moved_prices)
-
-
-async def commit_all(
-    connection: AsyncConnection, project_ids: Collection[int], actor: Actor, clock: Clock
-) -> list[store.Commit]:
-    """Bring the catalogues of these projects up to what is mirrored and declared, in the order of locks."""
-    found = [await store.commit(connection, project_id, actor, clock.now()) for project_id in sorted(project_ids)]
-    return [one for one in found if one is not None]
 
 
 async def sync(transactions: Transactions, source: CatalogueSource, mirror: StripeMirror, actor: Actor) -> Mirrored:

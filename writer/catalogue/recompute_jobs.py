@@ -1,59 +1,78 @@
-"""Works off recompute jobs: many users, in small resumable transactions between which purchases pass."""
+"""Works off recompute jobs: many users, in small resumable transactions between which purchases pass.
+
+What fails is looked at closer: the chunk is halved until one user is left, who is recorded and passed over. So a job
+ends, and says how many it could not compute.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, text
+from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from writer.catalogue.changes import GRANT_TARGET
-from writer.db.transaction import Transactions
+from common.clock import Clock
+from writer.catalogue import job_queue, placement, store
+from writer.catalogue.job_queue import Job
+from writer.db.transaction import CatalogueMovedError, LineageMovedError, Transactions
 from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
+from writer.refusals import RefusedError
+from writer.schedule import Schedule
 from writer.supervision import DATABASE_FAULTS, Outage, is_outage, pauses
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-CHUNK: Final = 200
-"""Users a transaction: about 0.1 s of work, most of it outside the project's lock."""
+CHUNK: Final = 100
+"""Users a transaction, most of whose work is done outside the project's lock."""
 
-_WINDOW: Final = 5_000
-"""Users looked through a transaction for holders: bounds it also where hardly anybody is meant."""
-
-_CLAIM_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
+_SOON_SECONDS: Final = 0.05
+"""Between looks just after some work: a job may wait for the relay only."""
 
+_SMALLEST: Final = CHUNK.bit_length() - 1
+"""So many times halved, a chunk is one user."""
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """What one transaction works on, and where it leaves the cursor."""
-
-    refs: Sequence[int]
-    cursor: int
-    finished: bool
+FAILED: Final = Schedule(first=0.1, longest=5.0, tries=_SMALLEST)
 
 
 class RecomputeJobs:
     """One of several workers; a claim keeps two from the same job, and one that died is taken over."""
 
     def __init__(
-        self, transactions: Transactions, recompute: Recompute, *, instance: str, wakeup: Wakeup, relay_wakeup: Wakeup
+        self,
+        transactions: Transactions,
+        recompute: Recompute,
+        *,
+        instance: str,
+        wakeup: Wakeup,
+        relay_wakeup: Wakeup,
+        clock: Clock,
+        registry: CollectorRegistry,
+        schedule: Schedule = FAILED,
     ) -> None:
         self._transactions = transactions
         self._recompute = recompute
         self._instance = instance
         self._wakeup = wakeup
         self._relay_wakeup = relay_wakeup
+        self._clock = clock
+        self._schedule = schedule
         self._outage = Outage("the database (recompute jobs)")
+        self._failures = Counter(
+            "billing_recompute_failures", "Chunks of recompute jobs that failed", ["project"], registry=registry
+        )
+        self._skipped = Counter(
+            "billing_recompute_users_failed", "Users whom a job could not compute", ["project"], registry=registry
+        )
 
     async def run(self) -> None:
         """Work off what there is, and wait for more, until cancelled; an outage of the database is waited out."""
         backoff = pauses()
+        worked_at = -_POLL_SECONDS
         while True:
+            began = self._clock.monotonic()
             try:
                 worked = await self.step()
             except DATABASE_FAULTS as error:
@@ -64,95 +83,93 @@ class RecomputeJobs:
                 continue
             self._outage.worked()
             backoff.reset()
-            if not worked:
-                await self._wakeup.wait(_POLL_SECONDS)
+            now = self._clock.monotonic()
+            if worked:
+                worked_at = now
+                # It rests for as long as it worked: payers have the machine for at least half of the time.
+                await asyncio.sleep(now - began)
             else:
-                # Between chunks everything else has its turn.
-                await asyncio.sleep(0)
+                await self._wakeup.wait(_SOON_SECONDS if now - worked_at < _POLL_SECONDS else _POLL_SECONDS)
 
     async def step(self) -> bool:
-        """One chunk of the oldest job that is free; False where there was none."""
-        job = await self._transactions.run(self._claim)
+        """One chunk of a job that is free; False where there was none, or where they wait for the relay."""
+        job = await self._transactions.run(lambda connection: job_queue.claim(connection, self._instance))
         if job is None:
             return False
-        revisions = await self._transactions.run(lambda connection: self._advance(connection, job))
-        if revisions:
-            self._relay_wakeup.notify()
+        try:
+            revisions = await self._transactions.run(lambda connection: self._advance(connection, job))
+        except (CatalogueMovedError, LineageMovedError) as error:
+            await self._put_off(job, error)
+        except DATABASE_FAULTS as error:
+            await (self._put_off(job, error) if is_outage(error) else self._look_closer(job, error))
+        except Exception as error:
+            await self._look_closer(job, error)
+        else:
+            if revisions:
+                self._relay_wakeup.notify()
         return True
 
-    async def _claim(self, connection: AsyncConnection) -> Row[Any] | None:
-        parameters = {"instance": self._instance, "seconds": _CLAIM_SECONDS}
-        return (await connection.execute(_CLAIM, parameters)).one_or_none()
-
-    async def _advance(self, connection: AsyncConnection, job: Row[Any]) -> int:
-        chunk = await _next_chunk(connection, job)
+    async def _advance(self, connection: AsyncConnection, job: Job) -> int:
+        if job.total is None:
+            await job_queue.count(connection, job)
+        chunk = await job_queue.next_chunk(connection, job, _size(job))
+        if not chunk.refs and chunk.is_last:
+            await self._finish(connection, job)
+            return 1
         revisions = 0
         if chunk.refs:
             await lock_user_refs(connection, chunk.refs)
             revisions = len(await self._recompute.users(connection, chunk.refs, Cause(job.cause)))
-        parameters = {
-            "id": job.id,
-            "instance": self._instance,
-            "old_cursor": job.cursor,
-            "cursor": chunk.cursor,
-            "done": len(chunk.refs),
-            "finished": chunk.finished,
-        }
-        # Computing twice does no harm, so a claim that was lost meanwhile only costs the other's chunk.
-        moved = (await connection.execute(_MOVE, parameters)).rowcount
-        if moved and chunk.finished:
-            _log.info("recompute job finished id=%d cause=%s users=%d", job.id, job.cause, job.done + len(chunk.refs))
+        await job_queue.move(connection, job, self._instance, chunk)
         return revisions
 
+    async def _finish(self, connection: AsyncConnection, job: Job) -> None:
+        await placement.begin(connection)
+        if await job_queue.finish(connection, job, self._instance):
+            await store.let_go(connection, job.project_id, self._clock.now())
+            _log.info(
+                "recompute job finished project=%s id=%d cause=%s users=%d failed=%d",
+                job.project, job.id, job.cause, job.done, job.failed,
+            )  # fmt: skip
 
-async def _next_chunk(connection: AsyncConnection, job: Row[Any]) -> _Chunk:
-    targets: list[str] = [] if job.targets is None else job.targets
-    parameters = {
-        "project_id": job.project_id,
-        "cursor": job.cursor,
-        "window": _WINDOW,
-        "everybody": job.targets is None,
-        "targets": [target for target in targets if not target.startswith(GRANT_TARGET)],
-        "features": [target.removeprefix(GRANT_TARGET) for target in targets if target.startswith(GRANT_TARGET)],
-        "chunk": CHUNK,
-    }
-    row = (await connection.execute(_NEXT, parameters)).one()
-    refs = list(row.refs or ())
-    if len(refs) == CHUNK:
-        return _Chunk(refs, refs[-1], finished=False)
-    last = row.window_end
-    return _Chunk(refs, job.cursor if last is None else last, finished=row.window_size < _WINDOW)
+    async def _put_off(self, job: Job, error: BaseException) -> None:
+        """The database's moment was not right; nothing is wrong with the users."""
+        pause = self._schedule.pause(1)
+        await self._transactions.run(lambda connection: job_queue.put_off(connection, job, pause, _words(error)))
+
+    async def _look_closer(self, job: Job, error: Exception) -> None:
+        """Something about one of the users, or of the program, is wrong: halve the chunk, at last leave the one out."""
+        self._failures.labels(job.project).inc()
+        reason = _words(error)
+        _log.warning(
+            "recompute failed project=%s job=%d users=%d error=%s", job.project, job.id, _size(job), reason,
+            exc_info=None if isinstance(error, RefusedError) else error,
+        )  # fmt: skip
+        if self._schedule.is_last(job.attempts) and await self._skipped_one(job, reason):
+            return
+        pause = self._schedule.pause(job.attempts + 1)
+        await self._transactions.run(lambda c: job_queue.put_off(c, job, pause, reason, smaller=True))
+
+    async def _skipped_one(self, job: Job, reason: str) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            chunk = await job_queue.next_chunk(connection, job, 1)
+            for ref in chunk.refs:
+                await job_queue.skip(connection, job, self._instance, ref, reason)
+            return bool(chunk.refs)
+
+        found = await self._transactions.run(work)
+        if found:
+            self._skipped.labels(job.project).inc()
+            _log.error("user left out of recompute job project=%s job=%d error=%s", job.project, job.id, reason)
+        return found
 
 
-_CLAIM: Final = text("""
-UPDATE recompute_jobs SET claimed_by = :instance, claimed_until = now() + make_interval(secs => :seconds)
-WHERE id = (
-    SELECT id FROM recompute_jobs
-    WHERE finished_at IS NULL AND (claimed_until IS NULL OR claimed_until < now() OR claimed_by = :instance)
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id, project_id, cause, targets, cursor, done
-""")
+def _size(job: Job) -> int:
+    return max(1, CHUNK >> job.attempts)
 
-_MOVE: Final = text("""
-UPDATE recompute_jobs SET cursor = :cursor, done = done + :done,
-    claimed_until = NULL, finished_at = CASE WHEN :finished THEN now() END
-WHERE id = :id AND claimed_by = :instance AND cursor = :old_cursor AND finished_at IS NULL
-""")
 
-_NEXT: Final = text("""
-WITH looked_at AS MATERIALIZED (
-    SELECT id FROM users WHERE project_id = :project_id AND id > :cursor ORDER BY id LIMIT :window
-), holders AS (
-    SELECT w.id FROM looked_at w
-    WHERE :everybody
-        OR EXISTS (SELECT FROM subscription_items i WHERE i.user_ref = w.id
-            AND (i.price_id = ANY(CAST(:targets AS text[])) OR i.product_id = ANY(CAST(:targets AS text[]))))
-        OR EXISTS (SELECT FROM purchase_lines l WHERE l.user_ref = w.id
-            AND (l.price_id = ANY(CAST(:targets AS text[])) OR l.product_id = ANY(CAST(:targets AS text[]))))
-        OR EXISTS (SELECT FROM manual_grants g
-            WHERE g.user_ref = w.id AND g.feature_code = ANY(CAST(:features AS text[])))
-    ORDER BY w.id LIMIT :chunk
-)
-SELECT (SELECT array_agg(id ORDER BY id) FROM holders) AS refs, max(id) AS window_end, count(*) AS window_size
-FROM looked_at
-""")
+def _words(error: BaseException) -> str:
+    # A driver's text may hold the statement's values, which are customers'.
+    if isinstance(error, DATABASE_FAULTS):
+        return f"{type(error).__name__} {getattr(getattr(error, 'orig', error), 'sqlstate', None) or ''}".strip()
+    return f"{type(error).__name__}: {error}"

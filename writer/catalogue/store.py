@@ -1,6 +1,7 @@
 """Puts a catalogue in force: tables, version, outbox and the work that follows, in the caller's transaction."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -8,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Instant
+from common.identifiers import ProjectId
 from writer import outbox
 from writer.catalogue import changes, stripe_metadata, tables
 from writer.catalogue.declared import ProjectCatalog
@@ -22,7 +24,7 @@ from writer.recompute import load_definition
 class Commit:
     """A new version that was written: its number, and the job that computes those whom it concerns; None: nobody."""
 
-    project_id: int
+    project: ProjectId
     version: int
     revision: int
     job_id: int | None
@@ -52,25 +54,51 @@ async def draft(connection: AsyncConnection, project_id: int, declared: ProjectC
 
 
 async def commit(
-    connection: AsyncConnection, project_id: int, actor: Actor, now: Instant, declared: ProjectCatalog | None = None
-) -> Commit | None:
-    """Put the catalogue in force, as one revision; None where it says nothing new.
+    connection: AsyncConnection,
+    project_ids: Collection[int],
+    actor: Actor,
+    now: Instant,
+    declared: Mapping[int, ProjectCatalog] | None = None,
+) -> list[Commit]:
+    """Put these projects' catalogues in force, each as one revision; left out are those that say nothing new.
 
-    It takes the project's lock first, so that of two edits at the same moment the second sees the first: whoever
-    calls has every other lock already.
+    The caller holds the lock of `placement.begin`, so that of two edits the second sees the first. The projects' rows
+    are locked last, when everything is worked out: every purchase waits for them.
     """
-    await outbox.lock_projects(connection, [project_id])
-    made = await draft(connection, project_id, declared)
-    if not made.is_new:
-        await tables.rename(connection, project_id, made.declared.features)
-        return None
-    await tables.write(connection, project_id, made.declared.features, made.new)
-    catalogue = await outbox.append_catalogue(connection, project_id, made.new, actor=actor.name, now=now)
+    drafts = {one: await draft(connection, one, (declared or {}).get(one)) for one in sorted(project_ids)}
+    for project_id, made in drafts.items():
+        if made.is_new:
+            await tables.write(connection, project_id, made.declared.features, made.new)
+        else:
+            await tables.rename(connection, project_id, made.declared.features)
+    new = {project_id: made for project_id, made in drafts.items() if made.is_new}
+    await outbox.lock_projects(connection, list(new))
+    return [await _put_in_force(connection, project_id, made, actor, now) for project_id, made in new.items()]
+
+
+async def _put_in_force(
+    connection: AsyncConnection, project_id: int, made: Draft, actor: Actor, now: Instant
+) -> Commit:
     targets = changes.targets(made.old, made.new)
-    job_id = await add_job(connection, project_id, f"catalog:{made.new.version}", targets) if targets else None
-    after = {"version": made.new.version, "targets": targets}
-    await audit.record(connection, actor, Act("catalog.commit", project_id, f"catalog:{made.new.version}", after=after))
-    return Commit(project_id, made.new.version, catalogue.revision, job_id)
+    new = made.new
+    if targets or made.old.held_over:
+        new = replace(new, held_over=changes.held_over(made.old, new))
+    catalogue = await outbox.append_catalogue(connection, project_id, new, actor=actor.name, now=now)
+    job_id = await add_job(connection, project_id, f"catalog:{new.version}", targets) if targets else None
+    after = {"version": new.version, "targets": targets}
+    await audit.record(connection, actor, Act("catalog.commit", project_id, f"catalog:{new.version}", after=after))
+    return Commit(catalogue.project_id, new.version, catalogue.revision, job_id)
+
+
+async def let_go(connection: AsyncConnection, project_id: int, now: Instant) -> bool:
+    """Once nobody is left to be computed: a version without what was held over. The caller is as for `commit`."""
+    row = (await connection.execute(_SETTLED, {"project_id": project_id})).one()
+    definition = await load_definition(connection, project_id, row.catalog_version)
+    if not row.settled or not definition.held_over:
+        return False
+    final = replace(definition, version=definition.version + 1, held_over={})
+    await outbox.append_catalogue(connection, project_id, final, actor="system", now=now)
+    return True
 
 
 def build(version: int, declared: ProjectCatalog, mirror: Mirror) -> Definition:
@@ -106,6 +134,12 @@ async def add_job(connection: AsyncConnection, project_id: int, cause: str, targ
 
 
 _VERSION: Final = text("SELECT catalog_version FROM projects WHERE id = :project_id")
+
+_SETTLED: Final = text("""
+SELECT catalog_version,
+    NOT EXISTS (SELECT FROM recompute_jobs WHERE project_id = :project_id AND finished_at IS NULL) AS settled
+FROM projects WHERE id = :project_id
+""")
 
 _ADD_JOB: Final = text("""
 INSERT INTO recompute_jobs (project_id, cause, targets)

@@ -1,6 +1,6 @@
 """`billing catalog`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 import click
@@ -10,12 +10,14 @@ from common.identifiers import ProjectId
 from writer.apply.mirror import Mirrored
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.yaml import FORMAT, CatalogFileError, load
+from writer.cli.jobs import wait
 from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, yes_option
 from writer.cli.stripe_session import operate_with_stripe
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
-from writer.operations import catalogue_view
-from writer.operations.catalogue_view import Plan
+from writer.operations import catalogue_plan, catalogue_view
+from writer.operations.catalogue_plan import Plan
+from writer.operations.jobs import JobProgress, to_json
 from writer.operations.operations import Operations
 
 
@@ -52,9 +54,10 @@ def plan(file: TextIO, *, as_json: bool) -> None:
     Example:
       billing catalog plan catalog.yaml
     """
-    plans = operate(lambda operations: _plans(operations, _load(file)))
+    declared = _load(file)
+    plans = operate(lambda operations: operations.plan_catalogues(declared))
     if as_json:
-        print_json({name: catalogue_view.plan_to_json(found) for name, found in plans.items()})
+        print_json({name: catalogue_plan.to_json(found) for name, found in plans.items()})
     else:
         _print_plans(plans)
 
@@ -62,25 +65,55 @@ def plan(file: TextIO, *, as_json: bool) -> None:
 @catalog.command()
 @click.argument("file", type=click.File(encoding="utf-8"))
 @yes_option
+@click.option("--no-wait", is_flag=True, help="Do not wait until subscribers are computed again.")
 @json_option
-def apply(file: TextIO, *, yes: bool, as_json: bool) -> None:
-    """Put the catalogues in FILE (- is stdin) in force; users are computed again in the background.
+def apply(file: TextIO, *, yes: bool, no_wait: bool, as_json: bool) -> None:
+    """Put the catalogues in FILE (- is stdin) in force, all or none, and wait until subscribers have them.
+
+    Running writers compute the subscribers again; where none runs, this command does. Cut off, it can be run again:
+    what is left is gone on with.
 
     \b
     Example:
       billing catalog apply catalog.yaml
     """
     declared = _load(file)
-    plans = operate(lambda operations: _plans(operations, declared))
+    plans = operate(lambda operations: operations.plan_catalogues(declared))
     if not as_json:
         _print_plans(plans)
     if any(not found.is_empty for found in plans.values()):
         confirm("Apply this?", yes=yes)
-    changed = operate(lambda operations: _apply(operations, declared))
+    applied = operate(lambda operations: operations.apply_catalogues(declared, actor()))
+    changed = {commit.project for commit in applied.commits}
+    if not as_json:
+        click.echo(f"in force: {', '.join(sorted(changed)) or 'nothing new'}")
+    finished = () if no_wait else operate(lambda operations: wait(operations, list(plans)))
     if as_json:
-        print_json({name: {"changed": new} for name, new in changed.items()})
-    else:
-        click.echo(f"in force: {', '.join(name for name, new in changed.items() if new) or 'nothing new'}")
+        rows = {job.project: {"computed": job.done, "failed": job.failed} for job in finished}
+        print_json({name: {"changed": name in changed, **rows.get(name, {})} for name in plans})
+    _tell(finished, quiet=as_json)
+
+
+@catalog.command()
+@json_option
+def jobs(*, as_json: bool) -> None:
+    """Show who is still to be computed again after edits, and whom that failed for.
+
+    \b
+    Example:
+      billing catalog jobs
+    """
+    found = operate(lambda operations: operations.recent_jobs())
+    if as_json:
+        print_json([to_json(job) for job in found])
+        return
+    rows = [
+        (job.id, job.project, job.cause, job.done, job.total, job.failed, "yes" if job.is_finished else "no",
+         job.last_error)
+        for job in found
+    ]  # fmt: skip
+    columns = ("job", "project", "cause", "done", "of", "failed", "finished", "last error")
+    print_table(columns, rows, none="there was no job yet")
 
 
 @catalog.command()
@@ -112,27 +145,17 @@ def _load(file: TextIO) -> Mapping[ProjectId, ProjectCatalog]:
         fail(f"{file.name} is not taken:", *error.faults)
 
 
-async def _plans(operations: Operations, declared: Mapping[ProjectId, ProjectCatalog]) -> dict[ProjectId, Plan]:
-    return {name: await operations.plan_catalogue(name, one) for name, one in declared.items()}
-
-
-async def _apply(operations: Operations, declared: Mapping[ProjectId, ProjectCatalog]) -> dict[ProjectId, bool]:
-    done = {name: await operations.apply_catalogue(name, one, actor()) for name, one in declared.items()}
-    return {name: bool(applied.commits) for name, applied in done.items()}
+def _tell(finished: Sequence[JobProgress], *, quiet: bool) -> None:
+    for job in finished:
+        if not quiet:
+            click.echo(f"{job.project}: {job.done:,} users computed again")
+    left_out = [f"{job.project}: {job.failed:,}, the last one for: {job.last_error}" for job in finished if job.failed]
+    if left_out:
+        fail("users could not be computed; the audit log names them (action recompute.skip):", *left_out)
 
 
 def _print_plans(plans: Mapping[ProjectId, Plan]) -> None:
     for name, found in plans.items():
-        click.echo(f"{name}: {found.users} users would be computed again")
-        rows: list[tuple[str, ...]] = [(one.effect.value, one.code, "", "", "") for one in found.features]
-        rows += [
-            (
-                one.change.effect.value,
-                f"{one.change.target} {one.change.feature_code or ''}".strip(),
-                one.change.before or "",
-                one.change.after or "",
-                str(one.users),
-            )
-            for one in found.plans
-        ]
-        print_table(("", "what", "before", "after", "users"), rows, none="  nothing would change")
+        click.echo(f"{name}: {catalogue_plan.summary(found)}")
+        for sentence in catalogue_plan.sentences(found):
+            click.echo(f"  {sentence}")

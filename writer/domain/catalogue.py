@@ -53,6 +53,13 @@ class Definition:
     features: Mapping[FeatureCode, Feature] = field(default_factory=dict)
     plans: Mapping[tuple[Origin, str], Plan] = field(default_factory=dict)
     prices: Mapping[str, PriceInfo] = field(default_factory=dict)
+    held_over: Mapping[FeatureCode, Feature] = field(default_factory=dict)
+    """Features as they are still answered until everybody whom this version concerns is computed; see `answered`."""
+
+    @property
+    def answered(self) -> Mapping[FeatureCode, Feature]:
+        """Features as `check` judges by them. What is removed leaves last: a feature that goes is known until then."""
+        return {**self.features, **self.held_over}
 
     def plan_for(self, price_id: str, product_id: str) -> Plan | None:
         """What a price grants: the first plan that speaks for it, the price before its product."""
@@ -75,7 +82,9 @@ class Definition:
 
 def to_json(definition: Definition) -> dict[str, Any]:
     """The definition as `catalog_versions` holds it."""
+    held_over = {code: feature_to_json(feature) for code, feature in sorted(definition.held_over.items())}
     return {
+        **({"held_over": held_over} if held_over else {}),
         "version": definition.version,
         "features": {code: feature_to_json(feature) for code, feature in sorted(definition.features.items())},
         "plans": [
@@ -105,6 +114,7 @@ def from_json(parsed: Mapping[str, Any]) -> Definition:
             price_id: PriceInfo(row["product"], row["active"], row["grant_days"])
             for price_id, row in parsed["prices"].items()
         },
+        held_over=features_from_json(parsed.get("held_over", {})),
     )
 
 

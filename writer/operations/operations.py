@@ -1,32 +1,37 @@
 """What operators do, each act one transaction: the same for the admin routes, the command line and a Python prompt."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Clock, Instant
 from common.document import Document
-from common.identifiers import FeatureCode, UserId
+from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
 from writer.apply.assignment import Assignment
 from writer.apply.mirror import Mirrored
 from writer.catalogue import apply, mirror, placement, store
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
+from writer.catalogue.recompute_jobs import RecomputeJobs
 from writer.db.transaction import Transactions
 from writer.documents import Documents
-from writer.operations import audit, catalogue_view, grants, keys, projects
+from writer.operations import audit, catalogue_plan, catalogue_view, grants, jobs, keys, projects
 from writer.operations.audit import Act, Actor
+from writer.operations.catalogue_plan import Plan
 from writer.operations.grants import Granted, GrantOrder, Revoked
+from writer.operations.jobs import JobProgress
 from writer.operations.keys import Key, NewKey
 from writer.operations.projects import Changes, Project
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
+from writer.wakeup import Wakeup
 
 T = TypeVar("T")
 
@@ -57,6 +62,7 @@ class Operations:
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
         self._documents = Documents(engine, clock)
+        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
         """A new project, together with whatever already names it: Stripe's products and prices, and what was bought."""
@@ -65,7 +71,7 @@ class Operations:
             await placement.begin(connection)
             await projects.create(connection, public_id, name, hosts, actor, self._clock.now())
             placed = await placement.place_named(connection, public_id)
-            await mirror.commit_all(connection, placed.projects, actor, self._clock)
+            await store.commit(connection, placed.projects, actor, self._clock.now())
             return await projects.find(connection, public_id), placed.moved_prices
 
         project, moved = await self._run(work)
@@ -166,25 +172,50 @@ class Operations:
         """What was declared and what is in force."""
         return await self._on_project(project, catalogue_view.read)
 
-    async def plan_catalogue(self, project: str, declared: ProjectCatalog) -> catalogue_view.Plan:
-        """What putting `declared` in force would change, and for how many users; nothing is kept."""
-
-        async def work(connection: AsyncConnection, found: Project) -> catalogue_view.Plan:
-            async with connection.begin_nested() as trial:
-                old = (await store.draft(connection, found.id)).old
-                await apply.apply(connection, found, declared, actor=Actor("plan"), clock=self._clock)
-                new = (await store.draft(connection, found.id)).old
-                plan = await catalogue_view.compare(connection, found.id, old, new)
-                await trial.rollback()
-            return plan
-
-        return await self._on_project(project, work)
+    async def plan_catalogues(self, declared: Mapping[ProjectId, ProjectCatalog]) -> dict[ProjectId, Plan]:
+        """What `apply_catalogues` would change, and for how many users. Nothing is locked and nothing kept."""
+        async with self._snapshots.connect() as connection:
+            edits = [apply.Edit(await projects.find(connection, name), one) for name, one in declared.items()]
+            return await catalogue_plan.foresee(connection, edits, self._recompute.grace, self._clock.now())
 
     async def apply_catalogue(self, project: str, declared: ProjectCatalog, actor: Actor) -> apply.Applied:
         """Put `declared` in force; what was bought by prices that changed their project follows them."""
-        applied = await self._on_project(project, lambda c, found: apply.apply(c, found, declared, actor, self._clock))
+        return await self.apply_catalogues({ProjectId(project): declared}, actor)
+
+    async def apply_catalogues(self, declared: Mapping[ProjectId, ProjectCatalog], actor: Actor) -> apply.Applied:
+        """Put the catalogues of several projects in force, all or none."""
+
+        async def work(connection: AsyncConnection) -> apply.Applied:
+            edits = [apply.Edit(await projects.find(connection, name), one) for name, one in declared.items()]
+            return await apply.apply(connection, edits, actor, self._clock)
+
+        applied = await self._run(work)
         await self._assign_again(applied.moved_prices, actor)
         return applied
+
+    async def open_jobs(self, names: Collection[str]) -> Sequence[int]:
+        """The unfinished recompute jobs of these projects."""
+        return await self._transactions.run(lambda connection: jobs.open_jobs(connection, names))
+
+    async def job_progress(self, ids: Collection[int]) -> Sequence[JobProgress]:
+        """How far these recompute jobs are."""
+        return await self._transactions.run(lambda connection: jobs.progress(connection, ids))
+
+    async def recent_jobs(self) -> Sequence[JobProgress]:
+        """Unfinished recompute jobs and the last finished ones."""
+        return await self._transactions.run(jobs.recent)
+
+    async def is_a_writer_running(self) -> bool:
+        """Whether somebody else works off jobs."""
+        return await self._transactions.run(jobs.is_a_writer_running)
+
+    def worker(self, instance: str) -> RecomputeJobs:
+        """Works off recompute jobs, beside the writers that do."""
+        wakeup = Wakeup()
+        return RecomputeJobs(
+            self._transactions, self._recompute, instance=instance, wakeup=wakeup, relay_wakeup=wakeup,
+            clock=self._clock, registry=CollectorRegistry(),
+        )  # fmt: skip
 
     async def sync_catalogue(self, source: CatalogueSource, actor: Actor) -> Mirrored:
         """Mirror all of Stripe's products and prices."""

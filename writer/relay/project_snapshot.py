@@ -84,7 +84,7 @@ class ProjectSnapshots:
                 row.epoch,
                 row.catalog_revision,
                 row.catalog_version,
-                definition.features,
+                definition.answered,
                 definition.unlocked_by(),
             )
             position = Position(row.epoch, row.revision)

@@ -205,7 +205,7 @@ async def _holders(side: Operating, count: int, price_id: str) -> None:
 async def test_holders_follow_a_new_version_in_chunks(side: Operating, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody who holds a changed plan gets it; a worker that died is taken over behind its cursor."""
     monkeypatch.setattr("writer.catalogue.recompute_jobs.CHUNK", 10)
-    monkeypatch.setattr("writer.catalogue.recompute_jobs._WINDOW", 25)
+    monkeypatch.setattr("writer.catalogue.holders.WINDOW", 25)
     await side.project()
     await _holders(side, 60, "price_1")
     body = {"features": {"pro": {}}, "plans": {"price_1": {"features": ["pro"]}}}

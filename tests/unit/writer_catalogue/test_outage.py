@@ -5,7 +5,9 @@ import logging
 from typing import Any, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from common.clock import SystemClock
 from tests.support.waiting import until
 from writer.catalogue.recompute_jobs import RecomputeJobs
 from writer.supervision import Outage
@@ -33,6 +35,8 @@ async def test_an_outage_is_told_once_and_waited_out(caplog: pytest.LogCaptureFi
         instance="w1",
         wakeup=Wakeup(),
         relay_wakeup=Wakeup(),
+        clock=SystemClock(),
+        registry=CollectorRegistry(),
     )
     with caplog.at_level(logging.INFO):
         running = asyncio.create_task(jobs.run())
