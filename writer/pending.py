@@ -1,5 +1,6 @@
 """Pending events in Postgres: claimed by one writer for a while, settled, put off or parked."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Instant, from_datetime
+from writer.apply import objects
+from writer.domain.stripe.watermark import Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Newest:
     """By the database's clock: what had been received by then is part of any fetch that begins afterwards."""
     tied: bool
     """Another pending event was created in the same second."""
+    held: Watermark
+    """How current our copy of the object was then."""
     replayed: bool
     """It, or another pending event of the object, was replayed: only a fetch mends what went wrong."""
 
@@ -35,6 +40,11 @@ class PendingEvents:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._instance = instance
         self._claim = claim
+
+    @property
+    def claimed_for(self) -> float:
+        """Seconds that a claim lasts."""
+        return self._claim
 
     async def claim(self, most: int) -> list[str]:
         """Claim up to `most` events that are due and nobody's; their objects, those that waited longest first."""
@@ -59,6 +69,7 @@ class PendingEvents:
             created=row.created,
             read_at=row.read_at,
             tied=len(rows) > 1 and rows[1].created == row.created,
+            held=objects.watermark(row),
             replayed=row.replayed,
         )
 
@@ -67,6 +78,15 @@ class PendingEvents:
         await self._execute(
             _PUT_OFF, {"object_id": object_id, "pause": pause, "reason": reason, "read_at": seen.read_at}
         )
+
+    async def postpone(self, object_id: str, seen: Newest, pause: float) -> None:
+        """Leave the object's events for `pause` seconds, to anybody; nothing was tried, so no try is counted."""
+        await self._execute(_POSTPONE, {"object_id": object_id, "pause": pause, "read_at": seen.read_at})
+
+    async def renew(self, object_ids: Collection[str]) -> None:
+        """Keep what this writer has claimed of these objects for another while."""
+        parameters = {"ids": list(object_ids), "instance": self._instance, "claim": self._claim}
+        await self._execute(_RENEW, parameters)
 
     async def park(self, event_id: str, reason: str) -> None:
         """Give an event up until somebody replays it."""
@@ -115,17 +135,30 @@ RETURNING object_id
 """)
 
 _NEWEST: Final = text("""
-SELECT id, type, payload, attempts, received_at, created, now() AS read_at,
+SELECT e.id, e.type, e.payload, e.attempts, e.received_at, e.created, now() AS read_at,
     EXISTS (SELECT FROM webhook_events r WHERE r.object_id = :object_id AND r.status = 'pending'
-        AND r.replayed_at IS NOT NULL) AS replayed
-FROM webhook_events WHERE object_id = :object_id AND status = 'pending'
-ORDER BY created DESC, received_at DESC, id LIMIT 2
+        AND r.replayed_at IS NOT NULL) AS replayed,
+    o.event_created, o.fetched_at
+FROM webhook_events e LEFT JOIN stripe_objects o ON o.id = e.object_id
+WHERE e.object_id = :object_id AND e.status = 'pending'
+ORDER BY e.created DESC, e.received_at DESC, e.id LIMIT 2
 """)
 
 _PUT_OFF: Final = text("""
 UPDATE webhook_events SET attempts = attempts + 1, last_error = :reason, claimed_by = NULL, claimed_until = NULL,
     next_attempt_at = now() + make_interval(secs => CAST(:pause AS double precision))
 WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
+""")
+
+_POSTPONE: Final = text("""
+UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL,
+    next_attempt_at = now() + make_interval(secs => CAST(:pause AS double precision))
+WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
+""")
+
+_RENEW: Final = text("""
+UPDATE webhook_events SET claimed_until = now() + make_interval(secs => CAST(:claim AS double precision))
+WHERE object_id = ANY(CAST(:ids AS text[])) AND status = 'pending' AND claimed_by = :instance
 """)
 
 _PARK: Final = text("""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -17,7 +16,10 @@ from writer import schedule
 from writer.apply.applier import Applier, ObjectMovingError, Outcome, Result
 from writer.domain.stripe.event import parse_event
 from writer.domain.stripe.fields import ShapeError
+from writer.domain.stripe.kinds import ObjectKind
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
+from writer.gateway.fetching import FetchNeededError, allow_or_raise
+from writer.lanes import FETCHERS, WORKERS, Lanes
 from writer.outbox import Cause
 from writer.pending import Newest, PendingEvents, settle
 from writer.schedule import Schedule
@@ -25,18 +27,16 @@ from writer.supervision import DATABASE_FAULTS, SPREAD, Outage, jittered, pauses
 
 _log = logging.getLogger(__name__)
 
-WORKERS: Final = 8
-"""A quarter of them is for work that nobody waits for."""
-PATIENCE_SECONDS: Final = 0.1
-"""How long such work lets a payer's go first."""
 POLL_SECONDS: Final = 0.25
-MOST_WAITING: Final = 5_000
-"""Objects; beyond them events stay in Postgres until there is room."""
+LATER_SECONDS: Final = 15.0
+"""When an object is looked at again for whose fetch there was no room."""
 
-_AWAITED: Final = ("sub_", "cs_", "re_", "pyr_", "du_", "dp_")
-"""What somebody waits for who has just paid or was paid back. Invoices and customers follow."""
+_CLAIMED_AHEAD: Final = 500
+"""Events that polling claims beyond what waits already: enough to keep busy, and other writers get their part."""
 
-_CLAIMED_AT_ONCE: Final = 500
+_RENEWALS: Final = 3
+"""How often a claim is renewed while its object waits for a fetch."""
+
 _BUGS_OF_OURS: Final = (DataError, IntegrityError, ProgrammingError)
 """Postgres works, and refuses what we ask of it."""
 
@@ -53,6 +53,7 @@ class Pipeline:
         on_crash: Callable[[str], None],
         *,
         workers: int = WORKERS,
+        fetchers: int = FETCHERS,
         outage: Schedule = schedule.OUTAGE,
         surprise: Schedule = schedule.SURPRISE,
     ) -> None:
@@ -60,42 +61,19 @@ class Pipeline:
         self._applier = applier
         self._clock = clock
         self._on_crash = on_crash
-        self._workers = workers
         self._outage = outage
         self._surprise = surprise
-        self._urgent: asyncio.Queue[str] = asyncio.Queue()
-        self._patient: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
-        self._calm = asyncio.Event()
-        self._calm.set()
-        self._waiting: set[str] = set()
-        self._busy: set[str] = set()
-        self._again: set[str] = set()
+        self._lanes = Lanes(self.process, clock, workers=workers, fetchers=fetchers)
         self._stopping = asyncio.Event()
-        self._closing = False
         self._metrics(registry)
 
     def hand(self, object_id: str, *, awaited: bool = True) -> None:
         """Work on the object's events soon; sooner where somebody waits. What finds no room is left to polling."""
-        if self._closing:
-            return
-        if object_id in self._busy:
-            self._again.add(object_id)
-        elif object_id not in self._waiting and len(self._waiting) < MOST_WAITING:
-            self._waiting.add(object_id)
-            if awaited and object_id.startswith(_AWAITED):
-                self._calm.clear()
-                self._urgent.put_nowait(object_id)
-            else:
-                self._patient.put_nowait((self._clock.monotonic(), object_id))
+        self._lanes.hand(object_id, awaited=awaited)
 
     async def run(self) -> None:
         """Work until `stop`, or until cancelled."""
-        patient = max(1, self._workers // 4)
-        work = {
-            "pipeline-poll": self._poll,
-            **{f"pipeline-{n}": self._work for n in range(max(1, self._workers - patient))},
-            **{f"pipeline-patient-{n}": self._work_patiently for n in range(patient)},
-        }
+        work = {"pipeline-poll": self._poll, "pipeline-claims": self._renew, **self._lanes.jobs()}
         tasks = [
             asyncio.create_task(supervise(name, job, self._on_crash, SPREAD), name=name) for name, job in work.items()
         ]
@@ -108,17 +86,13 @@ class Pipeline:
 
     async def stop(self, within: float) -> None:
         """Take nothing new, finish what is being worked on within so many seconds, leave the rest to others."""
-        self._closing = True
-        self._waiting.clear()
-        for queue in (self._urgent, self._patient):
-            while not queue.empty():
-                queue.get_nowait()
+        self._lanes.close()
         try:
             async with asyncio.timeout(within):
-                while self._busy:  # noqa: ASYNC110 - a shutdown may look a hundred times a second
+                while self._lanes.busy:  # noqa: ASYNC110 - a shutdown may look a hundred times a second
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            _log.warning("pipeline stops with work unfinished objects=%d", len(self._busy))
+            _log.warning("pipeline stops with work unfinished objects=%d", self._lanes.busy)
         self._stopping.set()
         try:
             await self._pending.release()
@@ -130,7 +104,7 @@ class Pipeline:
         while True:
             pause = jittered(POLL_SECONDS)
             try:
-                room = min(MOST_WAITING - len(self._waiting), _CLAIMED_AT_ONCE)
+                room = _CLAIMED_AHEAD - self._lanes.waiting
                 claimed = await self._pending.claim(room) if room > 0 else []
             except DATABASE_FAULTS as error:
                 outage.failed(error)
@@ -142,31 +116,15 @@ class Pipeline:
                     self.hand(object_id)
             await asyncio.sleep(pause)
 
-    async def _work(self) -> None:
+    async def _renew(self) -> None:
+        """Keep the claims on what waits for a fetch: else another writer fetches the same."""
         while True:
-            await self._take(await self._urgent.get())
-            if self._urgent.empty() and not any(busy.startswith(_AWAITED) for busy in self._busy):
-                self._calm.set()
-
-    async def _work_patiently(self) -> None:
-        """Work on what no payer waits for, while no payer's work is under way; but not for ever later."""
-        while True:
-            since, object_id = await self._patient.get()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(since + PATIENCE_SECONDS - self._clock.monotonic()):
-                    await self._calm.wait()
-            await self._take(object_id)
-
-    async def _take(self, object_id: str) -> None:
-        self._waiting.discard(object_id)
-        self._busy.add(object_id)
-        try:
-            await self.process(object_id)
-        finally:
-            self._busy.discard(object_id)
-            if object_id in self._again:
-                self._again.discard(object_id)
-                self.hand(object_id)
+            await asyncio.sleep(self._pending.claimed_for / _RENEWALS)
+            try:
+                if fetching := self._lanes.fetching:
+                    await self._pending.renew(fetching)
+            except DATABASE_FAULTS as error:
+                _log.debug("claims not renewed error=%s", type(error).__name__)
 
     async def process(self, object_id: str) -> None:
         """Apply what waits for one object; a failure is recorded on its events and ends here."""
@@ -181,6 +139,9 @@ class Pipeline:
     async def _attempt(self, object_id: str, newest: Newest) -> None:
         try:
             result = await self._apply(object_id, newest)
+        except FetchNeededError:
+            if not self._lanes.fetch(object_id):
+                await self._pending.postpone(object_id, newest, jittered(LATER_SECONDS))
         except (ShapeError, StripeRefusedError) as error:
             await self._give_up(object_id, newest, error)
         except StripeUnavailableError as error:
@@ -200,18 +161,22 @@ class Pipeline:
 
     async def _apply(self, object_id: str, newest: Newest) -> Result:
         event = parse_event(orjson.loads(newest.payload))
+        if event.payload is None or event.kind is ObjectKind.CHARGE or newest.tied or newest.replayed:
+            allow_or_raise()  # it certainly has to be fetched, so nothing need be begun here
 
         async def record(connection: AsyncConnection, result: Result) -> None:
             await settle(connection, object_id, newest, result.outcome.value, result.reason, fetched=result.fetched)
 
         cause = Cause(event.id, newest.received_at)
-        return await self._applier.apply_event(event, cause, record, doubtful=newest.tied, replayed=newest.replayed)
+        return await self._applier.apply_event(
+            event, cause, record, held=newest.held, doubtful=newest.tied, replayed=newest.replayed
+        )
 
     async def _give_up(self, object_id: str, newest: Newest, error: Exception) -> None:
         await self._pending.park(newest.id, str(error))
         self._settled.labels(newest.type, "parked").inc()
         _log.error("event parked type=%s event=%s reason=%r", newest.type, newest.id, str(error))
-        self._again.add(object_id)  # an older event of the object may be readable
+        self._lanes.again(object_id)  # an older event of the object may be readable
 
     async def _put_off(
         self, object_id: str, newest: Newest, error: Exception, plan: Schedule, asked: float | None = None
@@ -252,7 +217,9 @@ class Pipeline:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 300),
         )  # fmt: skip
         waiting = Gauge("billing_pipeline_waiting", "Objects that wait for a worker in this process", registry=registry)
-        waiting.set_function(lambda: len(self._waiting))
+        waiting.set_function(lambda: self._lanes.waiting)
+        fetching = Gauge("billing_pipeline_fetching", "Objects that wait for Stripe in this process", registry=registry)
+        fetching.set_function(lambda: len(self._lanes.fetching))
 
 
 def _reason(error: Exception) -> str:

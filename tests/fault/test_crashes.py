@@ -78,7 +78,7 @@ BETWEEN = [
     ),
     Between(
         "inbox-pipeline",
-        locked("LOCK TABLE stripe_objects IN ACCESS EXCLUSIVE MODE", "FROM stripe_objects WHERE id = $1"),
+        locked("LOCK TABLE stripe_objects IN ACCESS EXCLUSIVE MODE", "LEFT JOIN stripe_objects"),
         acknowledged=True,
     ),
     Between(

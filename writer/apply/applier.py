@@ -103,11 +103,19 @@ class Applier:
         )
 
     async def apply_event(
-        self, event: Event, cause: Cause, settle: Settle, *, doubtful: bool = False, replayed: bool = False
+        self,
+        event: Event,
+        cause: Cause,
+        settle: Settle,
+        *,
+        held: Watermark,
+        doubtful: bool = False,
+        replayed: bool = False,
     ) -> Result:
-        """Apply what an event says. `doubtful`: other events of the same second say something too.
+        """Apply what an event says. `held`: how current our copy of its object was a moment ago.
 
-        `replayed`: an operator wants its object to be as Stripe holds it, so it is fetched however old the event is.
+        `doubtful`: other events of the same second say something too. `replayed`: an operator wants its object to be
+        as Stripe holds it, so it is fetched however old the event is.
         """
         if event.kind is None or event.object_id is None:
             raise ValueError("only events of a kind of ours are applied")
@@ -118,7 +126,6 @@ class Applier:
             after=lambda held: held.after_event(event.created),
             fetched=False,
         )
-        held = await self._held(state.id)
         verdict = Verdict.UNCLEAR if replayed else state.judge(held)
         if verdict is Verdict.OLDER:
             return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)

@@ -30,7 +30,7 @@ async def write(connection: AsyncConnection, customer: Customer) -> Written:
 async def _named(connection: AsyncConnection, customer: Customer) -> UserKey | None:
     """The user of one of our projects that the customer's metadata names."""
     named = customer.metadata.get("project_id")
-    projects = (await owners.known(connection, named, ())).projects
+    projects = (await owners.facts(connection, named, (), None)).known.projects
     if named is None or named not in projects:
         return None
     try:

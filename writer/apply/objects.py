@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,13 +14,13 @@ from writer.domain.stripe.watermark import NOTHING_HELD, Watermark
 async def lock(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Watermark]:
     """Lock objects, sorted, making the rows that are missing; how current each is. Held to the transaction's end."""
     rows = await connection.execute(_LOCK, {"ids": sorted(set(ids))})
-    return {row.id: _watermark(row) for row in rows}
+    return {row.id: watermark(row) for row in rows}
 
 
 async def read(connection: AsyncConnection, object_id: str) -> Watermark:
     """How current our copy is, without a lock."""
     row = (await connection.execute(_READ, {"id": object_id})).one_or_none()
-    return NOTHING_HELD if row is None else _watermark(row)
+    return NOTHING_HELD if row is None else watermark(row)
 
 
 async def advance(connection: AsyncConnection, object_id: str, watermark: Watermark) -> None:
@@ -33,7 +33,8 @@ async def advance(connection: AsyncConnection, object_id: str, watermark: Waterm
     await connection.execute(_ADVANCE, parameters)
 
 
-def _watermark(row: Row[tuple[object, ...]]) -> Watermark:
+def watermark(row: Row[Any]) -> Watermark:
+    """The watermark in a row's `event_created` and `fetched_at`, both null where nothing is held."""
     return Watermark(_instant(row.event_created), _instant(row.fetched_at))
 
 

@@ -34,7 +34,7 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
     owned = await _owned(connection, session, held)
     keys = {line.id: UserKey(*key) for line in session.one_time_lines if (key := owned.owner_of(line.price_id))}
     buyer = _buyer(session, owned)
-    refs = await owners.lock(connection, held.user_refs, [*keys.values(), *([] if buyer is None else [buyer])])
+    refs = await owners.lock(connection, held.holders, [*keys.values(), *([] if buyer is None else [buyer])])
     if session.one_time_lines:
         await connection.execute(_UPSERT, _row(session, owned))
         await _write_lines(connection, session, {line_id: refs[key] for line_id, key in keys.items()})
@@ -88,14 +88,15 @@ def paid_by(session: Session, payment_intent: str | None) -> Session:
 
 
 async def _owned(connection: AsyncConnection, session: Session, held: Row[Any]) -> Ownership:
+    price_ids = {line.price_id for line in session.lines or ()}
+    facts = await owners.facts(connection, session.metadata.get("project_id"), price_ids, session.customer_id)
     claims = Claims(
         metadata=session.metadata,
         claimed_user_id=held.claimed_user_id,
         client_reference_id=session.client_reference_id,
-        customer_user_id=await owners.customer_user(connection, session.customer_id),
+        customer_user_id=facts.customer_user,
     )
-    price_ids = {line.price_id for line in session.lines or ()}
-    return resolve(claims, await owners.known(connection, claims.metadata.get("project_id"), price_ids), price_ids)
+    return resolve(claims, facts.known, price_ids)
 
 
 def _named_user(session: Session) -> str | None:
@@ -151,8 +152,9 @@ def _line(row: Row[Any]) -> SessionLine:
 
 _HELD: Final = text("""
 SELECT p.claimed_user_id,
-    ARRAY(SELECT user_ref FROM purchase_lines WHERE purchase_id = w.id AND user_ref IS NOT NULL
-          UNION SELECT user_ref FROM checkout_requests WHERE session_id = w.id) AS user_refs
+    (SELECT json_agg(json_build_array(u.project_id, u.user_id)) FROM users u WHERE u.id IN (
+        SELECT user_ref FROM purchase_lines WHERE purchase_id = w.id
+        UNION SELECT user_ref FROM checkout_requests WHERE session_id = w.id)) AS holders
 FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN purchases p ON p.id = w.id
 """)
 

@@ -32,9 +32,10 @@ async def write(connection: AsyncConnection, subscription: Subscription, recompu
     held = (await connection.execute(_HELD, {"id": subscription.id})).one()
     owned = await _owned(connection, subscription, held)
     keys = {item.id: UserKey(*owner) for item in subscription.items if (owner := owned.owner_of(item.price_id))}
-    refs = await owners.lock(connection, held.user_refs, keys.values())
-    await connection.execute(_UPSERT, _row(subscription, owned) | _history_row(subscription, recompute, cause))
-    await _write_items(connection, subscription, {item_id: refs[key] for item_id, key in keys.items()}, set(held.items))
+    refs = await owners.lock(connection, held.holders, keys.values())
+    item_refs = {item_id: refs[key] for item_id, key in keys.items()}
+    row = _row(subscription, owned, item_refs) | _history_row(subscription, recompute, cause)
+    await connection.execute(_UPSERT, row)
     revisions = await recompute.users(connection, set(refs.values()), cause)
     return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
 
@@ -73,28 +74,19 @@ def _subscription(row: Row[Any], items: Iterable[SubscriptionItem]) -> Subscript
 
 
 async def _owned(connection: AsyncConnection, subscription: Subscription, held: Row[Any]) -> Ownership:
+    price_ids = {item.price_id for item in subscription.items}
+    project = subscription.metadata.get("project_id")
+    facts = await owners.facts(connection, project, price_ids, subscription.customer_id)
     claims = Claims(
         metadata=subscription.metadata,
         claimed_user_id=held.claimed_user_id,
         client_reference_id=held.session_user_id,
-        customer_user_id=await owners.customer_user(connection, subscription.customer_id),
+        customer_user_id=facts.customer_user,
     )
-    price_ids = {item.price_id for item in subscription.items}
-    return resolve(claims, await owners.known(connection, claims.metadata.get("project_id"), price_ids), price_ids)
+    return resolve(claims, facts.known, price_ids)
 
 
-async def _write_items(
-    connection: AsyncConnection, subscription: Subscription, refs: dict[str, int], held_items: set[str]
-) -> None:
-    ids = [item.id for item in subscription.items]
-    if held_items - set(ids):
-        await connection.execute(_DELETE_ITEMS, {"subscription_id": subscription.id, "ids": ids})
-    if subscription.items:
-        rows = [_item_row(subscription.id, item, refs.get(item.id)) for item in subscription.items]
-        await connection.execute(_UPSERT_ITEM, rows)
-
-
-def _row(subscription: Subscription, owned: Ownership) -> dict[str, object]:
+def _row(subscription: Subscription, owned: Ownership, item_refs: dict[str, int]) -> dict[str, object]:
     paused = subscription.pause_collection
     return {
         "id": subscription.id,
@@ -113,6 +105,7 @@ def _row(subscription: Subscription, owned: Ownership) -> dict[str, object]:
         "pause_collection": None if paused is None else orjson.dumps(paused).decode(),
         "livemode": subscription.livemode,
         "metadata": orjson.dumps(subscription.metadata).decode(),
+        "items": orjson.dumps([_item_row(item, item_refs.get(item.id)) for item in subscription.items]).decode(),
     }
 
 
@@ -140,16 +133,15 @@ def _history_row(subscription: Subscription, recompute: Recompute, cause: Cause)
     }
 
 
-def _item_row(subscription_id: str, item: SubscriptionItem, user_ref: int | None) -> dict[str, object]:
+def _item_row(item: SubscriptionItem, user_ref: int | None) -> dict[str, object]:
     return {
         "id": item.id,
-        "subscription_id": subscription_id,
         "user_ref": user_ref,
         "price_id": item.price_id,
         "product_id": item.product_id,
         "quantity": item.quantity,
-        "period_start": to_datetime(item.period_start),
-        "period_end": to_datetime(item.period_end),
+        "period_start": format_time(item.period_start),
+        "period_end": format_time(item.period_end),
     }
 
 
@@ -174,9 +166,8 @@ def _instant(moment: Any) -> Instant | None:
 
 _HELD: Final = text("""
 SELECT s.claimed_user_id, s.session_user_id,
-    ARRAY(SELECT DISTINCT user_ref FROM subscription_items
-          WHERE subscription_id = w.id AND user_ref IS NOT NULL) AS user_refs,
-    ARRAY(SELECT id FROM subscription_items WHERE subscription_id = w.id) AS items
+    (SELECT json_agg(json_build_array(u.project_id, u.user_id)) FROM users u WHERE u.id IN (
+        SELECT user_ref FROM subscription_items WHERE subscription_id = w.id)) AS holders
 FROM (SELECT CAST(:id AS text) AS id) w LEFT JOIN subscriptions s ON s.id = w.id
 """)
 
@@ -186,7 +177,7 @@ _LOAD_ITEMS: Final = text("""
 SELECT * FROM subscription_items WHERE subscription_id = ANY(CAST(:ids AS text[])) ORDER BY id
 """)
 
-# State and history in one statement: it runs for every event of a subscription, where each round trip counts.
+# State, history and items in one statement: it runs for every event of a subscription, where each round trip counts.
 _UPSERT: Final = text("""
 WITH last AS (
     SELECT state FROM subscription_history WHERE subscription_id = :id ORDER BY id DESC LIMIT 1
@@ -194,29 +185,29 @@ WITH last AS (
     INSERT INTO subscription_history (subscription_id, recorded_at, cause, state)
     SELECT :id, :recorded_at, :cause, s.state FROM (SELECT CAST(CAST(:state AS text) AS jsonb) AS state) s
     WHERE NOT EXISTS (SELECT FROM last WHERE last.state = s.state)
+), written AS (
+    INSERT INTO subscriptions (id, customer_id, user_id, project_id, unassigned_reason, status, started_at, trial_end,
+        cancel_at, cancel_at_period_end, canceled_at, ended_at, collection_method, pause_collection, livemode, metadata)
+    VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :status, :started_at, :trial_end,
+        :cancel_at, :cancel_at_period_end, :canceled_at, :ended_at, :collection_method,
+        CAST(:pause_collection AS jsonb), :livemode, CAST(:metadata AS jsonb))
+    ON CONFLICT (id) DO UPDATE SET
+        customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id, project_id = EXCLUDED.project_id,
+        unassigned_reason = EXCLUDED.unassigned_reason, status = EXCLUDED.status, started_at = EXCLUDED.started_at,
+        trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
+        cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
+        ended_at = EXCLUDED.ended_at, collection_method = EXCLUDED.collection_method,
+        pause_collection = EXCLUDED.pause_collection, livemode = EXCLUDED.livemode, metadata = EXCLUDED.metadata,
+        updated_at = now()
+), items AS (
+    SELECT * FROM json_to_recordset(CAST(:items AS json)) AS i(
+        id text, user_ref bigint, price_id text, product_id text, quantity bigint,
+        period_start timestamptz, period_end timestamptz)
+), gone AS (
+    DELETE FROM subscription_items WHERE subscription_id = :id AND id NOT IN (SELECT id FROM items)
 )
-INSERT INTO subscriptions (id, customer_id, user_id, project_id, unassigned_reason, status, started_at, trial_end,
-    cancel_at, cancel_at_period_end, canceled_at, ended_at, collection_method, pause_collection, livemode, metadata)
-VALUES (:id, :customer_id, :user_id, :project_id, :unassigned_reason, :status, :started_at, :trial_end,
-    :cancel_at, :cancel_at_period_end, :canceled_at, :ended_at, :collection_method,
-    CAST(:pause_collection AS jsonb), :livemode, CAST(:metadata AS jsonb))
-ON CONFLICT (id) DO UPDATE SET
-    customer_id = EXCLUDED.customer_id, user_id = EXCLUDED.user_id, project_id = EXCLUDED.project_id,
-    unassigned_reason = EXCLUDED.unassigned_reason, status = EXCLUDED.status, started_at = EXCLUDED.started_at,
-    trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
-    cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
-    ended_at = EXCLUDED.ended_at, collection_method = EXCLUDED.collection_method,
-    pause_collection = EXCLUDED.pause_collection, livemode = EXCLUDED.livemode, metadata = EXCLUDED.metadata,
-    updated_at = now()
-""")
-
-_DELETE_ITEMS: Final = text("""
-DELETE FROM subscription_items WHERE subscription_id = :subscription_id AND id <> ALL(:ids)
-""")
-
-_UPSERT_ITEM: Final = text("""
 INSERT INTO subscription_items (id, subscription_id, user_ref, price_id, product_id, quantity, period_start, period_end)
-VALUES (:id, :subscription_id, :user_ref, :price_id, :product_id, :quantity, :period_start, :period_end)
+SELECT id, :id, user_ref, price_id, product_id, quantity, period_start, period_end FROM items
 ON CONFLICT (id) DO UPDATE SET
     subscription_id = EXCLUDED.subscription_id, user_ref = EXCLUDED.user_ref, price_id = EXCLUDED.price_id,
     product_id = EXCLUDED.product_id, quantity = EXCLUDED.quantity, period_start = EXCLUDED.period_start,
