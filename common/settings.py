@@ -94,9 +94,9 @@ class Reader:
         text = self.optional_text(name)
         return None if text is None else Secret(text)
 
-    def secrets(self, name: str) -> tuple[Secret, ...]:
+    def secrets(self, name: str, default: tuple[Secret, ...] | None = None) -> tuple[Secret, ...]:
         """Several secrets, comma-separated, as while one is rotated."""
-        return self._read(name, lambda text: tuple(map(Secret, _parts(text))), None, ())
+        return self._read(name, lambda text: tuple(map(Secret, _parts(text))), default, ())
 
     def names(self, name: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Several texts, comma-separated."""

@@ -11,6 +11,7 @@ _HOUR = 3_600.0
 _DAY = 24 * _HOUR
 _LIVE_RPS = 10  # Stripe allows 25 writes a second in some live accounts; the apps on the same account need theirs
 _TEST_RPS = 5
+_SWEEP_EVERY = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class StripeSettings:
     webhook_secrets: tuple[Secret, ...]
     api_base: str | None
     max_rps: int
+    """Requests a second, of all writers and commands together."""
+    poll: float | None = None
+    """Seconds between two looks at Stripe's event list where no webhook arrives; None: webhooks do."""
+    sweep_every: float = _SWEEP_EVERY
+    """Seconds between two looks for what was never delivered."""
 
     @property
     def livemode(self) -> bool:
@@ -75,7 +81,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         instance=reader.text("WRITER_INSTANCE", gethostname()),
         database=_database(reader),
         redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
-        stripe=_stripe(reader),
+        stripe=_stripe(reader, receives=True),
         admin_keys=reader.secrets("ADMIN_API_KEY"),
         grace=_grace(reader),
         # Below a minute, renewal in time would be luck.
@@ -104,9 +110,9 @@ def read_operator(environment: Mapping[str, str]) -> OperatorSettings:
 
 
 def read_stripe(environment: Mapping[str, str]) -> StripeSettings:
-    """Only how Stripe is reached."""
+    """Only how Stripe is asked: commands receive no webhooks."""
     reader = Reader(environment)
-    settings = _stripe(reader)
+    settings = _stripe(reader, receives=False)
     reader.finish()
     return settings
 
@@ -139,12 +145,15 @@ def _database(reader: Reader) -> DatabaseSettings:
     )
 
 
-def _stripe(reader: Reader) -> StripeSettings:
+def _stripe(reader: Reader, *, receives: bool) -> StripeSettings:
     secret_key = reader.secret("STRIPE_SECRET_KEY")
     live = "_live_" in secret_key.reveal()
     if secret_key.reveal() and not secret_key.reveal().startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")):
         reader.fault("STRIPE_SECRET_KEY", "must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
-    webhook_secrets = reader.secrets("STRIPE_WEBHOOK_SECRET")
+    # More often than once a second would leave none of STRIPE_MAX_RPS to payers.
+    poll = reader.optional_duration("STRIPE_POLL", least=1, most=_HOUR)
+    needs_secret = receives and poll is None
+    webhook_secrets = reader.secrets("STRIPE_WEBHOOK_SECRET", default=None if needs_secret else ())
     if any(not secret.reveal().startswith("whsec_") for secret in webhook_secrets):
         reader.fault("STRIPE_WEBHOOK_SECRET", "must hold secrets that begin with whsec_, comma-separated")
     return StripeSettings(
@@ -153,4 +162,6 @@ def _stripe(reader: Reader) -> StripeSettings:
         webhook_secrets=webhook_secrets,
         api_base=reader.optional_url("STRIPE_API_BASE", "https", "http"),
         max_rps=reader.whole("STRIPE_MAX_RPS", _LIVE_RPS if live else _TEST_RPS, least=1, most=100),
+        poll=poll,
+        sweep_every=reader.duration("STRIPE_SWEEP_EVERY", _SWEEP_EVERY, least=1, most=_DAY),
     )

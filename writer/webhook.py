@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -17,10 +17,11 @@ from common.clock import SECOND, Clock
 from common.http import json_response, read_body
 from common.problems import Problem, bad_request
 from common.settings import Secret
-from writer.domain.stripe.event import Event, Ignored, parse_event
+from writer.domain.stripe.event import Event, parse_event
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import KIND_OF_TYPE
 from writer.inbox import Inbox, Origin, Stored
+from writer.intake import Hand, Intake, Trace
 from writer.supervision import DATABASE_FAULTS
 
 _log = logging.getLogger(__name__)
@@ -63,22 +64,6 @@ class Signer:
             raise bad_request("timestamp_too_old", f"the signature's time is more than {TOLERANCE} seconds away")
 
 
-class Hand(Protocol):
-    """Takes over the object of a committed event: the pipeline of this process."""
-
-    def hand(self, object_id: str, *, awaited: bool = True) -> None:
-        """Work on the object soon, sooner where somebody waits. It never blocks; polling finds what is left."""
-        ...
-
-
-class Trace(Protocol):
-    """Leaves a trace of a seen event for people to look at."""
-
-    def leave(self, event: Event) -> None:
-        """Try to, in the background; it decides nothing and its failure never matters."""
-        ...
-
-
 class Webhook:
     """`POST /api/v1/webhooks/stripe`."""
 
@@ -86,10 +71,7 @@ class Webhook:
         self, signer: Signer, inbox: Inbox, pipeline: Hand, trace: Trace, registry: CollectorRegistry, *, livemode: bool
     ) -> None:
         self._signer = signer
-        self._inbox = inbox
-        self._pipeline = pipeline
-        self._trace = trace
-        self._livemode = livemode
+        self._intake = Intake(inbox, pipeline, trace, livemode=livemode)
         self._received = Counter(
             "billing_webhook_events",
             "Stripe events received, by type and outcome",
@@ -117,9 +99,8 @@ class Webhook:
         return json_response({"received": True, "event": event.id, "outcome": stored.value})
 
     async def _store(self, event: Event, body: bytes) -> Stored:
-        ignored = event.ignored(livemode=self._livemode)
         try:
-            stored = await self._inbox.store(event, body, Origin.WEBHOOK, ignored)
+            stored = await self._intake.take(event, body, Origin.WEBHOOK)
         except DATABASE_FAULTS as error:
             _log.warning("webhook not stored type=%s event=%s error=%s", event.type, event.id, type(error).__name__)
             raise Problem(
@@ -128,16 +109,14 @@ class Webhook:
                 "the event could not be stored; send it again",
                 headers={"Retry-After": "5"},
             ) from error
-        self._report(event, stored, ignored)
-        self._trace.leave(event)
-        if stored is Stored.PENDING and event.object_id is not None:
-            self._pipeline.hand(event.object_id, awaited=event.awaited)
+        self._report(event, stored)
         return stored
 
-    def _report(self, event: Event, stored: Stored, ignored: Ignored | None) -> None:
+    def _report(self, event: Event, stored: Stored) -> None:
         # A type that is not ours is any text: as a label it would grow without bound.
         label = event.type if event.type in KIND_OF_TYPE else "other"
         self._received.labels(label, stored.value).inc()
+        ignored = self._intake.ignored(event)
         reason = "" if ignored is None else f" reason={ignored.value!r}"
         _log.info(
             "webhook %s type=%s event=%s object=%s%s", stored.value, event.type, event.id, event.object_id, reason
