@@ -180,8 +180,8 @@ class Applier:
     async def _refresh(self, kind: ObjectKind, object_id: str, base: Watermark, cause: Cause, settle: Settle) -> Result:
         """Fetch and apply; `base` is what was held before the fetch began."""
         for _ in range(_ROUNDS):
-            self._fetches.labels(kind.value).inc()
             fetched = await self._fetch(kind, object_id)
+            self._fetches.labels(kind.value).inc()
             state = _fetched_state(kind, object_id, base, fetched.as_of)
             result = await self._commit(state, await self._prepared(kind, object_id, fetched, cause), settle)
             if result is not None:
