@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import time
 from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ E = TypeVar("E", bound=StrEnum)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _ADDRESS = re.compile(r"(?P<host>[^:]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _MAX_PORT: Final = 65_535
 _NO_MOST: Final = 1e9
 """Seconds, 31 years: a bound for arithmetic, not for people."""
@@ -120,6 +122,10 @@ class Reader:
         """Seconds, written with a unit, or None where it is unset."""
         return None if self.optional_text(name) is None else self.duration(name, None, least=least, most=most)
 
+    def time_of_day(self, name: str, default: time) -> time | None:
+        """A time of the day in UTC, written 03:00; None where it is `off`."""
+        return self._read(name, _time_of_day, (default,), (default,))[0]
+
     def choice(self, name: str, kind: type[E], default: E) -> E:
         """One of an enumeration's values."""
 
@@ -184,6 +190,14 @@ def _duration(text: str, least: float, most: float) -> float:
         )
         raise ValueError(f"must be {bounds}")
     return seconds
+
+
+def _time_of_day(text: str) -> tuple[time | None]:
+    if text == "off":
+        return (None,)
+    if not _TIME_OF_DAY.fullmatch(text):
+        raise ValueError("must be a time of the day in UTC, such as 03:00, or off")
+    return (time.fromisoformat(text),)
 
 
 def _with_unit(seconds: float) -> str:

@@ -19,6 +19,7 @@ from common.listening import listening
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.projects import ProjectRoutes
+from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
@@ -48,6 +49,9 @@ from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
 from writer.reads import Reads
 from writer.recompute import Recompute, UserKey, lock_users
+from writer.reconcile.assembly import Station, worker
+from writer.reconcile.nightly import Nightly
+from writer.reconcile.requests import ReconcileRequests
 from writer.relay.backlog import Backlog
 from writer.relay.heads import Heads
 from writer.relay.metrics import RelayMetrics
@@ -91,6 +95,7 @@ class _Stripe:
 
     interactive: StripeGateway
     applier: Applier
+    transport: StripeTransport
 
 
 @asynccontextmanager
@@ -117,6 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
                 *_admin(core, presences),
+                *_reconcile(core, stripe, background).routes(),
             ]
         )
         background.start("recompute jobs", _jobs(core).run)
@@ -195,7 +201,7 @@ async def _stripe(core: _Core, stack: AsyncExitStack) -> _Stripe:
         core.relay,
         core.registry,
     )
-    return _Stripe(StripeGateway(transport, Urgency.PAYER), applier)
+    return _Stripe(StripeGateway(transport, Urgency.PAYER), applier, transport)
 
 
 def _ingest(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitStack) -> Webhook:
@@ -246,6 +252,18 @@ def _admin(core: _Core, presences: Presences) -> list[web.RouteDef]:
         *CatalogueRoutes(core.auth, core.operations).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
     ]
+
+
+def _reconcile(core: _Core, stripe: _Stripe, background: Tasks) -> ReconcileRoutes:
+    settings, wakeup = core.settings, Wakeup()
+    station = Station(
+        core.engine, core.transactions, stripe.transport, stripe.applier, core.relay, core.registry,
+        settings.instance, settings.stripe.livemode,
+    )  # fmt: skip
+    background.start("reconcile", worker(station, wakeup).run)
+    if settings.reconcile_at is not None:
+        background.start("nightly", Nightly(core.transactions, core.clock, settings.reconcile_at, wakeup).run)
+    return ReconcileRoutes(core.auth, ReconcileRequests(core.transactions, wakeup.notify))
 
 
 def _jobs(core: _Core) -> RecomputeJobs:

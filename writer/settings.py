@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 from socket import gethostname
 
 from common.logs import LogLevel
@@ -70,6 +71,8 @@ class Settings:
     cache_ttl: float | None
     event_claim: float
     """For how long one writer may work on an event before others may take it over. Seconds."""
+    reconcile_at: time | None
+    """When everything is compared with Stripe each night, UTC; None: never by itself."""
     log_level: LogLevel
 
 
@@ -87,6 +90,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         # Below a minute, renewal in time would be luck.
         cache_ttl=reader.optional_duration("CACHE_TTL", least=60),
         event_claim=reader.duration("EVENT_CLAIM", 10, least=1, most=600),
+        reconcile_at=reader.time_of_day("RECONCILE_AT", time(3)),
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
     )
     reader.finish()
