@@ -124,7 +124,8 @@ class Reader:
 
     def time_of_day(self, name: str, default: time) -> time | None:
         """A time of the day in UTC, written 03:00; None where it is `off`."""
-        return self._read(name, _time_of_day, (default,), (default,))[0]
+        unread: tuple[time | None] = (default,)
+        return self._read(name, _time_of_day, unread, unread)[0]
 
     def choice(self, name: str, kind: type[E], default: E) -> E:
         """One of an enumeration's values."""

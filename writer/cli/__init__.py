@@ -10,6 +10,7 @@ from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.keys import key
 from writer.cli.projects import project
+from writer.cli.reconcile import reconcile
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,5 +22,5 @@ def main() -> None:
     """
 
 
-for _command in (project, key, catalog, grant, revoke, recompute, migrate, check_settings):
+for _command in (project, key, catalog, grant, revoke, recompute, reconcile, migrate, check_settings):
     main.add_command(_command)
