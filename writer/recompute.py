@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import SECOND, Clock, Instant
@@ -53,7 +53,7 @@ class UserKey:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a user has now, and which catalogue is in force."""
+    """What a user has now, what it comes from, and which catalogue is in force."""
 
     user_ref: int
     project_id: int
@@ -62,6 +62,7 @@ class _State:
     catalog_version: int
     body: list[dict[str, object]]
     digest: int
+    sources: Sources
 
 
 class Recompute:
@@ -90,12 +91,11 @@ class Recompute:
         if not refs:
             return []
         states = await _read_states(connection, refs)
-        held = await sources.load(connection, refs)
         now = self._clock.now()
         changes = []
         for state in states:
             definition = await self._definition(connection, state)
-            rows = self._entitled(held[state.user_ref], definition, now)
+            rows = self._entitled(state.sources, definition, now)
             if entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
         return await outbox.append_users(connection, changes, cause, now)
@@ -144,10 +144,11 @@ async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> di
         "project_ids": [key.project_id for key in wanted],
         "user_ids": [key.user_id for key in wanted],
     }
-    found = await _lock(connection, parameters)
+    found = await _keyed(connection, _LOCK_USERS, parameters)
     if len(found) < len(wanted):
-        await connection.execute(_ADD_USERS, parameters)
-        found = await _lock(connection, parameters)
+        found |= await _keyed(connection, _ADD_USERS, parameters)  # nobody else sees them yet: as good as locked
+    if len(found) < len(wanted):  # somebody else added one meanwhile
+        found = await _keyed(connection, _LOCK_USERS, parameters)
     return found
 
 
@@ -156,8 +157,10 @@ async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> 
     await connection.execute(_LOCK_REFS, {"refs": list(refs)})
 
 
-async def _lock(connection: AsyncConnection, parameters: dict[str, object]) -> dict[UserKey, int]:
-    rows = await connection.execute(_LOCK_USERS, parameters)
+async def _keyed(
+    connection: AsyncConnection, statement: TextClause, parameters: dict[str, object]
+) -> dict[UserKey, int]:
+    rows = await connection.execute(statement, parameters)
     return {UserKey(row.project_id, UserId(row.user_id)): row.id for row in rows}
 
 
@@ -172,6 +175,7 @@ async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> li
             row.catalog_version,
             row.body or [],
             int.from_bytes(row.digest or b"", "big"),
+            sources.of_rows(row.sources or []),
         )
         for row in rows
     ]
@@ -185,11 +189,15 @@ def _change(state: _State, rows: tuple[Entitlement, ...]) -> UserChange:
     return UserChange(state.project_id, state.user_ref, state.user_id, rows, state.catalog_version, state.digest)
 
 
-_STATES: Final = text("""
-SELECT u.id, u.project_id, u.user_id, p.epoch, p.catalog_version, d.body, d.digest
+_STATES: Final = text(f"""
+WITH held AS (
+    SELECT user_ref, json_agg(json_build_array(kind, data)) AS sources FROM ({sources.SELECT}) s GROUP BY user_ref
+)
+SELECT u.id, u.project_id, u.user_id, p.epoch, p.catalog_version, d.body, d.digest, h.sources
 FROM users u JOIN projects p ON p.id = u.project_id LEFT JOIN documents d ON d.user_ref = u.id
+LEFT JOIN held h ON h.user_ref = u.id
 WHERE u.id = ANY(:refs) ORDER BY u.id
-""")
+""")  # noqa: S608 - our own constant
 
 _DEFINITION: Final = text("""
 SELECT definition FROM catalog_versions WHERE project_id = :project_id AND version = :version
@@ -207,6 +215,7 @@ INSERT INTO users (project_id, user_id)
 SELECT * FROM unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
 ORDER BY project_id, user_id COLLATE "C"
 ON CONFLICT (project_id, user_id) DO NOTHING
+RETURNING id, project_id, user_id
 """)
 
 _LOCK_REFS: Final = text("""

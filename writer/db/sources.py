@@ -1,7 +1,7 @@
 """Reads what grants users something. Only under their locks, so that no source is missed."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -18,9 +18,7 @@ from writer.domain.sources import (
     SubscriptionStatus,
 )
 
-# One statement for all three kinds: it runs in every webhook's transaction, where each round trip counts.
-# Times come as whole microseconds.
-_SOURCES: Final = text("""
+SELECT: Final = """
 WITH micro AS (SELECT 1000000::numeric AS second)
 SELECT 'subscription' AS kind, i.user_ref, json_build_object(
     'id', s.id, 'status', s.status, 'cancel_at_period_end', s.cancel_at_period_end,
@@ -60,19 +58,25 @@ SELECT 'grant', g.user_ref, json_build_object(
     'valid_to', (extract(epoch FROM g.valid_to) * second)::bigint)
 FROM manual_grants g CROSS JOIN micro
 WHERE g.user_ref = ANY(:refs) AND g.revoked_at IS NULL
-""")
+"""
+"""Rows of `kind`, `user_ref`, `data` of the users `:refs` (users.id). To be part of a statement: it runs in every
+webhook's transaction, where each round trip counts. Times come as whole microseconds."""
 
 
 async def load(connection: AsyncConnection, refs: Collection[int]) -> Mapping[int, Sources]:
     """The sources of each of the users `refs` (users.id); all of them are in the answer."""
     rows = await connection.execute(_SOURCES, {"refs": list(refs)})
-    found: dict[int, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[int, list[tuple[str, Any]]] = defaultdict(list)
     for kind, user_ref, data in rows:
-        found[user_ref][kind].append(data)
-    return {ref: _sources(found[ref]) for ref in refs}
+        found[user_ref].append((kind, data))
+    return {ref: of_rows(found[ref]) for ref in refs}
 
 
-def _sources(by_kind: Mapping[str, list[Any]]) -> Sources:
+def of_rows(rows: Iterable[Sequence[Any]]) -> Sources:
+    """One user's sources, from its rows' `kind` and `data`."""
+    by_kind: dict[str, list[Any]] = defaultdict(list)
+    for kind, data in rows:
+        by_kind[kind].append(data)
     return Sources(
         subscriptions=tuple(map(_subscription, by_kind["subscription"])),
         purchases=tuple(map(_purchase, by_kind["purchase"])),
@@ -118,3 +122,6 @@ def _grant(data: Mapping[str, Any]) -> GrantSource:
         valid_from=Instant(data["valid_from"]),
         valid_to=data["valid_to"],
     )
+
+
+_SOURCES: Final = text(SELECT)

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.support import stripe_objects as stripe
 from tests.support.ingest import Ingest
 from tests.support.stripe_objects import MONTH, NEW, NOW, OLD, Json
+from writer import recompute
 from writer.apply import objects, owners
-from writer.db import sources
 from writer.recompute import Recompute, UserKey
 
 CREATED, UPDATED, DELETED = (f"customer.subscription.{name}" for name in ("created", "updated", "deleted"))
@@ -77,15 +77,15 @@ async def test_without_the_users_lock_a_source_is_lost(
 
     async def side_by_side(connection: AsyncConnection, refs: Collection[int]) -> Any:
         # Without a lock nothing else makes them meet; with one they could not, and would wait here for ever.
-        found = await load(connection, refs)
+        found = await read(connection, refs)
         await meet.wait()
         return found
 
-    load = sources.load
+    read = recompute._read_states
     await ingest.query("INSERT INTO users (project_id, user_id) VALUES (:p, 'user-0')", p=ingest.project_id)
     monkeypatch.setattr(owners, "lock_users", unlocked)
     monkeypatch.setattr("tests.support.ingest.lock_users", unlocked)
-    monkeypatch.setattr(sources, "load", side_by_side)
+    monkeypatch.setattr(recompute, "_read_states", side_by_side)
     assert await lost_sources(ingest, rush, turns=1) == 1
 
 
