@@ -66,7 +66,9 @@ async def count(
     leaving: Collection[str],
     grace: Grace,
     now: Instant,
+    *,
     most: int = MOST_USERS,
+    size: int = _CHUNK,
 ) -> Impact:
     """Compute everybody whom the edit concerns, under both. `leaving` are prices that go to another project."""
     default_changes = any(
@@ -79,7 +81,7 @@ async def count(
     meant = Meant(project_id, None if default_changes else targets)
     cursor, is_last = 0, not (default_changes or targets)
     while not is_last:
-        chunk = await holders.next_chunk(connection, meant, cursor, _CHUNK)
+        chunk = await holders.next_chunk(connection, meant, cursor, size)
         held = await sources.load(connection, chunk.refs) if chunk.refs else {}
         for one in held.values():
             comparison.look_at(one)

@@ -1,11 +1,12 @@
 """What Stripe's metadata says of the catalogue: `feature_codes`, `grant_days`, on a price or its product. Pure.
 
-`feature_codes` is comma-separated: `pro, seats=5, exports=unlimited`. Key present and empty: it grants nothing.
+`feature_codes` is comma-separated: `pro, seats=5, calls=100/unit, exports=unlimited`; `/unit` is times the quantity.
+Key present without a feature in it: it grants nothing; a comma alone says that, because Stripe keeps no empty value.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple, assert_never
 
 from common.catalogue import Feature, Kind
 from common.document import MAX_LIMIT, UNLIMITED, Value
@@ -16,8 +17,16 @@ _log = logging.getLogger(__name__)
 
 FEATURES_KEY: Final = "feature_codes"
 _MAX_GRANT_DAYS: Final = 36_500
+_NOTHING: Final = ","
+_PER_UNIT: Final = "/unit"
 
-Mention = tuple[FeatureCode, Value]
+
+class Mention(NamedTuple):
+    """A feature as a text names it."""
+
+    code: FeatureCode
+    value: Value
+    per_unit: bool
 
 
 def plans_and_features(
@@ -29,12 +38,12 @@ def plans_and_features(
     and logged, because a typo in Stripe's dashboard must not stop payments.
     """
     mentions = {target: list(_mentions(target, text)) for target, text in sorted(texts.items())}
-    limits = {code for named in mentions.values() for code, value in named if value is not None}
+    limits = {mention.code for named in mentions.values() for mention in named if mention.value is not None}
     added = {
-        code: Feature(code, Kind.LIMIT if code in limits else Kind.PLAIN)
+        mention.code: Feature(mention.code, Kind.LIMIT if mention.code in limits else Kind.PLAIN)
         for named in mentions.values()
-        for code, _ in named
-        if code not in known
+        for mention in named
+        if mention.code not in known
     }
     features = {**known, **added}
     plans = {
@@ -42,6 +51,23 @@ def plans_and_features(
         for target, named in mentions.items()
     }
     return plans, added
+
+
+def write(plan: Plan, features: Mapping[FeatureCode, Feature]) -> tuple[str, list[FeatureCode]]:
+    """The plan as a `feature_codes` text, and the features that it cannot say: configurations."""
+    parts: list[str] = []
+    left_out: list[FeatureCode] = []
+    for granted in plan.features:
+        match features[granted.feature_code].kind:
+            case Kind.PLAIN:
+                parts.append(granted.feature_code)
+            case Kind.LIMIT:
+                parts.append(f"{granted.feature_code}={granted.value}{_PER_UNIT if granted.per_unit else ''}")
+            case Kind.CONFIG:
+                left_out.append(granted.feature_code)
+            case never:
+                assert_never(never)
+    return ", ".join(parts) or _NOTHING, left_out
 
 
 def grant_days(metadata: Mapping[str, str], product_metadata: Mapping[str, str]) -> int | None:
@@ -62,30 +88,31 @@ def _mentions(target: str, text: str) -> Iterator[Mention]:
         name, equals, written = (piece.strip() for piece in part.partition("="))
         try:
             code = feature_code(name)
-            value = _value(written) if equals else None
+            value, per_unit = _value(written) if equals else (None, False)
         except (IdentifierError, ValueError) as error:
             _log.warning("feature_codes part is passed over target=%s part=%.80r: %s", target, part, error)
             continue
         if code not in seen:
             seen.add(code)
-            yield code, value
+            yield Mention(code, value, per_unit)
 
 
-def _value(written: str) -> Value:
+def _value(written: str) -> tuple[Value, bool]:
+    number = written.removesuffix(_PER_UNIT).rstrip()
     if written == UNLIMITED:
-        return UNLIMITED
-    if written.isascii() and written.isdecimal() and int(written) <= MAX_LIMIT:
-        return int(written)
-    raise ValueError(f"a value is a whole number or {UNLIMITED}")
+        return UNLIMITED, False
+    if number.isascii() and number.isdecimal() and int(number) <= MAX_LIMIT:
+        return int(number), number != written
+    raise ValueError(f"a value is a whole number, one with {_PER_UNIT} behind it, or {UNLIMITED}")
 
 
 def _granted(target: str, named: Iterable[Mention], features: Mapping[FeatureCode, Feature]) -> Iterator[PlanFeature]:
-    for code, value in sorted(named, key=lambda mention: mention[0]):
+    for code, value, per_unit in sorted(named, key=lambda mention: mention.code):
         kind = features[code].kind
         if kind is Kind.PLAIN:
             yield PlanFeature(code)
         elif kind is Kind.LIMIT and value is not None:
-            yield PlanFeature(code, value)
+            yield PlanFeature(code, value, per_unit)
         else:
             _log.warning(
                 "feature_codes part is passed over target=%s feature=%s: a %s needs a value", target, code, kind.value

@@ -9,10 +9,12 @@ import yaml
 from common.identifiers import ProjectId
 from writer.apply.mirror import Mirrored
 from writer.catalogue.declared import ProjectCatalog
+from writer.catalogue.push import Push
 from writer.catalogue.yaml import FORMAT, CatalogFileError, load
 from writer.cli.jobs import wait
 from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, yes_option
 from writer.cli.stripe_session import operate_with_stripe
+from writer.gateway.stripe_catalogue import StripeCatalogue
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
 from writer.operations import catalogue_plan, catalogue_view
@@ -103,7 +105,7 @@ def jobs(*, as_json: bool) -> None:
     Example:
       billing catalog jobs
     """
-    found = operate(lambda operations: operations.recent_jobs())
+    found = operate(lambda operations: operations.jobs.recent())
     if as_json:
         print_json([to_json(job) for job in found])
         return
@@ -134,6 +136,53 @@ def sync(*, as_json: bool) -> None:
         print_json({"changed": done.revised, "moved_prices": sorted(done.moved_prices)})
     else:
         click.echo(f"mirrored; {'the catalogue changed' if done.revised else 'nothing new for any catalogue'}")
+
+
+@catalog.command()
+@click.argument("project", required=False)
+@yes_option
+@json_option
+def push(project: str | None, *, yes: bool, as_json: bool) -> None:
+    """Write the declared catalogue of PROJECT, or of all, into Stripe's metadata (STRIPE_SECRET_KEY).
+
+    Only feature_codes and project_id, and only where they differ; keys of others stay.
+
+    \b
+    Example:
+      billing catalog push shop
+    """
+
+    async def look(operations: Operations, transport: StripeTransport) -> Push:
+        return await operations.push.compare(StripeCatalogue(transport), project)
+
+    found = operate_with_stripe(look)
+    if not as_json:
+        _print_push(found)
+    if found.faults:
+        fail("nothing was written:", *found.faults)
+    if found.differences:
+        confirm("Write this to Stripe?", yes=yes)
+
+        async def work(operations: Operations, transport: StripeTransport) -> None:
+            await operations.push.write(StripeCatalogue(transport), found, actor())
+
+        operate_with_stripe(work)
+    if as_json:
+        written = [{"target": one.target, "before": one.before, "after": one.after} for one in found.differences]
+        print_json({"written": written, "unchanged": found.same, "notes": found.notes})
+    else:
+        click.echo(f"written: {len(found.differences)}, right already: {found.same}")
+
+
+def _print_push(found: Push) -> None:
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    rows = [
+        (one.source.project, one.target, key, one.before[key], value)
+        for one in found.differences
+        for key, value in one.after.items()
+    ]
+    print_table(("project", "what", "key", "at Stripe", "would be"), rows, none="Stripe says all of it already")
 
 
 def _load(file: TextIO) -> Mapping[ProjectId, ProjectCatalog]:

@@ -17,17 +17,17 @@ _LOOK_SECONDS: Final = 0.2
 
 async def wait(operations: Operations, names: Sequence[str]) -> Sequence[JobProgress]:
     """Wait until all unfinished jobs of these projects are finished. Without a running writer this works them off."""
-    ids = await operations.open_jobs(names)
-    worker = operations.worker(f"billing:{os.getpid()}")
+    ids = await operations.jobs.unfinished(names)
+    worker = operations.jobs.worker(f"billing:{os.getpid()}")
     with _bars() as bars:
-        shown = {one.id: bars.add_task(one.project, total=None) for one in await operations.job_progress(ids)}
+        shown = {one.id: bars.add_task(one.project, total=None) for one in await operations.jobs.progress(ids)}
         while True:
-            jobs = await operations.job_progress(ids)
+            jobs = await operations.jobs.progress(ids)
             for job in jobs:
                 bars.update(shown[job.id], completed=job.done + job.failed, total=job.total)
             if all(job.is_finished for job in jobs):
                 return jobs
-            if await operations.is_a_writer_running() or not await worker.step():
+            if await operations.jobs.is_a_writer_running() or not await worker.step():
                 await asyncio.sleep(_LOOK_SECONDS)
 
 

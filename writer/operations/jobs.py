@@ -4,8 +4,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import text
+from prometheus_client import CollectorRegistry
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.clock import Clock
+from writer.catalogue.recompute_jobs import RecomputeJobs
+from writer.db.transaction import Transactions
+from writer.recompute import Recompute
+from writer.wakeup import Wakeup
 
 _RECENT: Final = 20
 
@@ -25,23 +32,49 @@ class JobProgress:
     last_error: str | None
 
 
-async def open_jobs(connection: AsyncConnection, names: Collection[str]) -> Sequence[int]:
-    """The unfinished jobs of these projects."""
+class Jobs:
+    """Watching recompute jobs, and working on them beside the writers that do."""
+
+    def __init__(self, transactions: Transactions, recompute: Recompute, clock: Clock) -> None:
+        self._transactions = transactions
+        self._recompute = recompute
+        self._clock = clock
+
+    async def unfinished(self, names: Collection[str]) -> Sequence[int]:
+        """The unfinished jobs of these projects."""
+        return await self._transactions.run(lambda connection: _unfinished(connection, names))
+
+    async def progress(self, ids: Collection[int]) -> Sequence[JobProgress]:
+        """How far these jobs are."""
+        return await self._transactions.run(lambda connection: _read(connection, _PROGRESS, {"ids": list(ids)}))
+
+    async def recent(self) -> Sequence[JobProgress]:
+        """Unfinished jobs and the last finished ones, the newest first."""
+        return await self._transactions.run(lambda connection: _read(connection, _RECENT_JOBS, {"most": _RECENT}))
+
+    async def is_a_writer_running(self) -> bool:
+        """Whether some writer holds a lease, so that it works off jobs too."""
+        return await self._transactions.run(_is_a_writer_running)
+
+    def worker(self, instance: str) -> RecomputeJobs:
+        """Works off jobs, step by step."""
+        wakeup = Wakeup()
+        return RecomputeJobs(
+            self._transactions, self._recompute, instance=instance, wakeup=wakeup, relay_wakeup=wakeup,
+            clock=self._clock, registry=CollectorRegistry(),
+        )  # fmt: skip
+
+
+async def _unfinished(connection: AsyncConnection, names: Collection[str]) -> Sequence[int]:
     return list((await connection.execute(_OPEN, {"projects": list(names)})).scalars())
 
 
-async def progress(connection: AsyncConnection, ids: Collection[int]) -> Sequence[JobProgress]:
-    """These jobs, by id."""
-    return [JobProgress(**row._mapping) for row in await connection.execute(_PROGRESS, {"ids": list(ids)})]  # noqa: SLF001
+async def _read(connection: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> list[JobProgress]:
+    rows = (await connection.execute(statement, parameters)).mappings()
+    return [JobProgress(**row) for row in rows]
 
 
-async def recent(connection: AsyncConnection) -> Sequence[JobProgress]:
-    """Every unfinished job and the last finished ones, the newest first."""
-    return [JobProgress(**row._mapping) for row in await connection.execute(_RECENT_JOBS, {"most": _RECENT})]  # noqa: SLF001
-
-
-async def is_a_writer_running(connection: AsyncConnection) -> bool:
-    """Whether some writer holds a lease, so that it works off jobs too."""
+async def _is_a_writer_running(connection: AsyncConnection) -> bool:
     found: bool = (await connection.execute(_WRITER)).scalar_one()
     return found
 

@@ -1,11 +1,10 @@
 """What operators do, each act one transaction: the same for the admin routes, the command line and a Python prompt."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,20 +17,20 @@ from writer.apply.mirror import Mirrored
 from writer.catalogue import apply, mirror, placement, store
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
-from writer.catalogue.recompute_jobs import RecomputeJobs
 from writer.db.transaction import Transactions
 from writer.documents import Documents
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, jobs, keys, projects
+from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
 from writer.operations.audit import Act, Actor
 from writer.operations.catalogue_plan import Plan
+from writer.operations.catalogue_push import CataloguePush
+from writer.operations.events import Events
 from writer.operations.grants import Granted, GrantOrder, Revoked
-from writer.operations.jobs import JobProgress
+from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
 from writer.operations.projects import Changes, Project
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
-from writer.wakeup import Wakeup
 
 T = TypeVar("T")
 
@@ -62,6 +61,9 @@ class Operations:
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
         self._documents = Documents(engine, clock)
+        self.events = Events(transactions, on_commit)
+        self.jobs = Jobs(transactions, recompute, clock)
+        self.push = CataloguePush(transactions)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
@@ -192,30 +194,6 @@ class Operations:
         applied = await self._run(work)
         await self._assign_again(applied.moved_prices, actor)
         return applied
-
-    async def open_jobs(self, names: Collection[str]) -> Sequence[int]:
-        """The unfinished recompute jobs of these projects."""
-        return await self._transactions.run(lambda connection: jobs.open_jobs(connection, names))
-
-    async def job_progress(self, ids: Collection[int]) -> Sequence[JobProgress]:
-        """How far these recompute jobs are."""
-        return await self._transactions.run(lambda connection: jobs.progress(connection, ids))
-
-    async def recent_jobs(self) -> Sequence[JobProgress]:
-        """Unfinished recompute jobs and the last finished ones."""
-        return await self._transactions.run(jobs.recent)
-
-    async def is_a_writer_running(self) -> bool:
-        """Whether somebody else works off jobs."""
-        return await self._transactions.run(jobs.is_a_writer_running)
-
-    def worker(self, instance: str) -> RecomputeJobs:
-        """Works off recompute jobs, beside the writers that do."""
-        wakeup = Wakeup()
-        return RecomputeJobs(
-            self._transactions, self._recompute, instance=instance, wakeup=wakeup, relay_wakeup=wakeup,
-            clock=self._clock, registry=CollectorRegistry(),
-        )  # fmt: skip
 
     async def sync_catalogue(self, source: CatalogueSource, actor: Actor) -> Mirrored:
         """Mirror all of Stripe's products and prices."""
