@@ -18,6 +18,7 @@ from common.identifiers import UserId
 from common.listening import listening
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
+from writer.admin.events import EventRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
@@ -250,6 +251,7 @@ def _admin(core: _Core, presences: Presences) -> list[web.RouteDef]:
         *ProjectRoutes(core.auth, core.operations).routes(),
         *EntitlementRoutes(core.auth, core.operations).routes(),
         *CatalogueRoutes(core.auth, core.operations).routes(),
+        *EventRoutes(core.auth, core.operations).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
     ]
 

@@ -9,9 +9,9 @@ from common.problems import bad_request
 from writer.admin.bodies import ReplayBody, time_of
 from writer.auth import Authenticator
 from writer.bodies import read_body
-from writer.operations import events
-from writer.operations.events import EventFilter, EventStatus
+from writer.operations import received
 from writer.operations.operations import Operations
+from writer.operations.received import EventFilter, EventStatus
 from writer.refusals import answered
 
 _PAGE: Final = 50
@@ -45,14 +45,14 @@ class EventRoutes:
             query.get("since"),
             query.get("until"),
         )
-        page = await self._operations.list_events(chosen, query.get("after") or None, _limit(query.get("limit")))
-        return json_response({"events": [events.to_json(one) for one in page.events], "next": page.next})
+        page = await self._operations.events.list(chosen, query.get("after") or None, _limit(query.get("limit")))
+        return json_response({"events": [received.to_json(one) for one in page.events], "next": page.next})
 
     async def show(self, request: web.Request) -> web.Response:
         """One event with its payload."""
         await self._auth.admin(request)
-        event, payload = await self._operations.event(request.match_info["event"])
-        return json_response({**events.to_json(event), "payload": payload})
+        event, payload = await self._operations.events.find(request.match_info["event"])
+        return json_response({**received.to_json(event), "payload": payload})
 
     async def replay(self, request: web.Request) -> web.Response:
         """Make events pending again; with `dry_run` only say which."""
@@ -61,15 +61,15 @@ class EventRoutes:
         if body.event_id is not None:
             if body.dry_run or any((body.status, body.type, body.object_id, body.since, body.until)):
                 raise bad_request("invalid_body", "name either event_id, or what describes many events")
-            done = await self._operations.replay_event(body.event_id, actor, body.reason)
+            done = await self._operations.events.replay(body.event_id, actor, body.reason)
         else:
             statuses = [body.status] if isinstance(body.status, str) else body.status
             named = [EventStatus.PARKED.value] if statuses is None else statuses
             chosen = _filter(named, body.type, body.object_id, body.since, body.until)
             done = (
-                await self._operations.count_replay(chosen)
+                await self._operations.events.count(chosen)
                 if body.dry_run
-                else await self._operations.replay_events(chosen, actor, body.reason)
+                else await self._operations.events.replay_all(chosen, actor, body.reason)
             )
         answer: dict[str, Any] = {"events": len(done.ids), "objects": done.objects, "dry_run": body.dry_run}
         return json_response({**answer, "event_ids": done.ids[:_MOST_IDS]})
@@ -94,6 +94,6 @@ def _filter(
 def _limit(text: str | None) -> int:
     if text is None:
         return _PAGE
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(events.MOST_ON_A_PAGE))):
-        raise bad_request("invalid_limit", f"limit must be a whole number from 1 to {events.MOST_ON_A_PAGE}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(received.MOST_ON_A_PAGE))):
+        raise bad_request("invalid_limit", f"limit must be a whole number from 1 to {received.MOST_ON_A_PAGE}")
     return int(text)

@@ -10,9 +10,10 @@ import orjson
 from common.clock import Instant
 from writer.cli.parameters import TIME
 from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, yes_option
-from writer.operations import events as received
-from writer.operations.events import EventFilter, EventStatus, Replayed
+from writer.operations import received
+from writer.operations.events import Replayed
 from writer.operations.operations import Operations
+from writer.operations.received import EventFilter, EventStatus
 
 _COLUMNS: Final = ("id", "type", "object_id", "status", "attempts", "received_at", "reason")
 _LOOK_EVERY: Final = 0.2
@@ -60,7 +61,7 @@ def list_(
       billing events list --object sub_1Abc --since 2027-01-31T00:00:00Z
     """
     chosen = EventFilter(_statuses(statuses), event_type, object_id, since, until)
-    page = operate(lambda operations: operations.list_events(chosen, after, limit))
+    page = operate(lambda operations: operations.events.list(chosen, after, limit))
     shown = [received.to_json(one) for one in page.events]
     if as_json:
         print_json({"events": shown, "next": page.next})
@@ -80,7 +81,7 @@ def show(event_id: str, *, as_json: bool) -> None:
     Example:
       billing events show evt_1Abc
     """
-    event, payload = operate(lambda operations: operations.event(event_id))
+    event, payload = operate(lambda operations: operations.events.find(event_id))
     body = {**received.to_json(event), "payload": payload}
     if as_json:
         print_json(body)
@@ -133,14 +134,14 @@ def replay(
     if (event_id is None) != described or (event_id is not None and dry_run):
         raise click.UsageError("name one EVENT, or describe many by --all, --status, --type, --object, --since")
     if event_id is not None:
-        done = operate(lambda operations: operations.replay_event(event_id, actor(), reason))
+        done = operate(lambda operations: operations.events.replay(event_id, actor(), reason))
     else:
         named = _statuses(statuses) or (EventStatus.PARKED,)
         chosen = EventFilter(named, event_type, object_id, since, until)
-        done = operate(lambda operations: operations.count_replay(chosen))
+        done = operate(lambda operations: operations.events.count(chosen))
         if not dry_run and done.ids:
             confirm(f"Replay {_words(done)}?", yes=yes)
-            done = operate(lambda operations: operations.replay_events(chosen, actor(), reason))
+            done = operate(lambda operations: operations.events.replay_all(chosen, actor(), reason))
     became = _wait(done, seconds) if seconds is not None and not dry_run else None
     _tell(done, became, dry_run=dry_run, as_json=as_json)
 
@@ -167,7 +168,7 @@ def _wait(done: Replayed, seconds: float) -> dict[EventStatus, int]:
     async def look(operations: Operations) -> dict[EventStatus, int]:
         until = time.monotonic() + seconds
         while True:
-            found = await operations.event_statuses(done.ids)
+            found = await operations.events.statuses(done.ids)
             if not found.get(EventStatus.PENDING) or time.monotonic() >= until:
                 return found
             await asyncio.sleep(_LOOK_EVERY)

@@ -1,77 +1,20 @@
-"""Stripe's events as they were received: looked at, and replayed, which has their objects fetched and applied again."""
+"""What operators do with received events: look at them, and replay them, which has their objects applied again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, format_time, from_datetime, to_datetime
+from writer.db.transaction import Transactions
 from writer.domain.stripe.event import Ignored, parse_event
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import KIND_OF_TYPE
-from writer.operations import audit
+from writer.operations import audit, received
 from writer.operations.audit import Act, Actor
-from writer.refusals import ConflictError, InvalidError, UnknownError
-
-MOST_ON_A_PAGE: Final = 500
-
-
-class EventStatus(StrEnum):
-    """What became of an event; the values are `webhook_events.status`."""
-
-    PENDING = "pending"
-    APPLIED = "applied"
-    SUPERSEDED = "superseded"
-    IGNORED = "ignored"
-    PARKED = "parked"
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events are meant; what is None does not matter. `type` may end with `*`."""
-
-    statuses: tuple[EventStatus, ...] = ()
-    type: str | None = None
-    object_id: str | None = None
-    since: Instant | None = None
-    """Received then or later."""
-    until: Instant | None = None
-    """Received before."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedEvent:
-    """One event without its payload."""
-
-    id: str
-    type: str
-    object_id: str | None
-    api_version: str | None
-    created: Instant
-    livemode: bool
-    account: str | None
-    origin: str
-    status: EventStatus
-    attempts: int
-    next_attempt_at: Instant | None
-    """Only while it waits."""
-    reason: str | None
-    """Why it was ignored or parked, or why its last try failed."""
-    received_at: Instant
-    processed_at: Instant | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Events, those received last first; `next` is the `after` of the following page, None on the last one."""
-
-    events: tuple[ReceivedEvent, ...]
-    next: str | None
+from writer.operations.received import EventFilter, EventPage, EventStatus, ReceivedEvent, filter_to_json, statement
+from writer.refusals import ConflictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +25,50 @@ class Replayed:
     objects: int
 
 
-async def list_page(connection: AsyncConnection, chosen: EventFilter, after: str | None, limit: int) -> EventPage:
-    """A page; `after` is the id of the last event of the page before."""
-    if not 1 <= limit <= MOST_ON_A_PAGE:
-        raise InvalidError("invalid_limit", f"limit must be a whole number from 1 to {MOST_ON_A_PAGE}")
-    parameters = {**_parameters(chosen), "after": after, "limit": limit + 1}
-    if after is not None:
-        await find(connection, after)
-    rows = [_event(row) for row in await connection.execute(_LIST, parameters)]
-    return EventPage(tuple(rows[:limit]), rows[limit - 1].id if len(rows) > limit else None)
+class Events:
+    """Every method raises RefusedError where it will not; `on_commit` is called after something was committed."""
+
+    def __init__(self, transactions: Transactions, on_commit: Callable[[], None]) -> None:
+        self._transactions = transactions
+        self._on_commit = on_commit
+
+    async def list(self, chosen: EventFilter, after: str | None, limit: int) -> EventPage:
+        """Received events, a page at a time."""
+        return await self._transactions.run(lambda connection: received.list_page(connection, chosen, after, limit))
+
+    async def find(self, event_id: str) -> tuple[ReceivedEvent, Any]:
+        """One event with its payload."""
+        return await self._transactions.run(lambda connection: received.find(connection, event_id))
+
+    async def replay(self, event_id: str, actor: Actor, reason: str | None) -> Replayed:
+        """Have one event applied again; a running writer finds it within a second."""
+        done = await self._transactions.run(lambda connection: _replay_one(connection, event_id, actor, reason))
+        self._on_commit()
+        return done
+
+    async def count(self, chosen: EventFilter) -> Replayed:
+        """What `replay_all` would have applied again."""
+        return await self._transactions.run(lambda connection: _count(connection, chosen))
+
+    async def replay_all(self, chosen: EventFilter, actor: Actor, reason: str | None) -> Replayed:
+        """Have every event that is meant applied again, except those that are not ours to apply."""
+        done = await self._transactions.run(lambda connection: _replay_all(connection, chosen, actor, reason))
+        self._on_commit()
+        return done
+
+    async def statuses(self, ids: Collection[str]) -> dict[EventStatus, int]:
+        """How many of these events are in which state by now."""
+
+        async def work(connection: AsyncConnection) -> dict[EventStatus, int]:
+            rows = await connection.execute(_STATUSES, {"ids": [*ids]})
+            return {EventStatus(row.status): row.events for row in rows}
+
+        return await self._transactions.run(work)
 
 
-async def find(connection: AsyncConnection, event_id: str) -> tuple[ReceivedEvent, Any]:
-    """One event and its payload; UnknownError `unknown_event`."""
-    row = (await connection.execute(_FIND, {"id": event_id})).one_or_none()
-    if row is None:
-        raise UnknownError("unknown_event", f"no event {event_id} was received; billing events list shows what was")
-    return _event(row), orjson.loads(row.payload)
-
-
-async def replay_one(connection: AsyncConnection, event_id: str, actor: Actor, reason: str | None) -> Replayed:
+async def _replay_one(connection: AsyncConnection, event_id: str, actor: Actor, reason: str | None) -> Replayed:
     """Make one event pending again, whatever became of it; ConflictError `event_not_ours` where it never can be."""
-    event, payload = await find(connection, event_id)
+    event, payload = await received.find(connection, event_id)
     obstacle = _obstacle(event, payload)
     if obstacle is not None:
         raise ConflictError("event_not_ours", f"event {event_id} cannot be applied: {obstacle}")
@@ -113,47 +78,21 @@ async def replay_one(connection: AsyncConnection, event_id: str, actor: Actor, r
     return Replayed((event_id,), 1)
 
 
-async def count(connection: AsyncConnection, chosen: EventFilter) -> Replayed:
+async def _count(connection: AsyncConnection, chosen: EventFilter) -> Replayed:
     """What `replay_all` would make pending again."""
     rows = (await connection.execute(_REPLAYABLE, _parameters(chosen))).all()
     return _replayed(rows)
 
 
-async def replay_all(connection: AsyncConnection, chosen: EventFilter, actor: Actor, reason: str | None) -> Replayed:
+async def _replay_all(connection: AsyncConnection, chosen: EventFilter, actor: Actor, reason: str | None) -> Replayed:
     """Make every event that is meant pending again, except those that are not ours to apply."""
     rows = (await connection.execute(_LOCK_REPLAYABLE, _parameters(chosen))).all()
     done = _replayed(rows)
     if done.ids:
         await connection.execute(_REPLAY, {"ids": list(done.ids)})
-        after = {"events": len(done.ids), "objects": done.objects, "filter": _filter_to_json(chosen)}
+        after = {"events": len(done.ids), "objects": done.objects, "filter": filter_to_json(chosen)}
         await audit.record(connection, actor, Act("event.replay", None, "event:many", reason, after=after))
     return done
-
-
-async def statuses(connection: AsyncConnection, ids: Collection[str]) -> dict[EventStatus, int]:
-    """How many of these events are in which state."""
-    rows = await connection.execute(_STATUSES, {"ids": list(ids)})
-    return {EventStatus(row.status): row.events for row in rows}
-
-
-def to_json(event: ReceivedEvent) -> dict[str, Any]:
-    """The event as routes and `--json` show it."""
-    return {
-        "id": event.id,
-        "type": event.type,
-        "object_id": event.object_id,
-        "status": event.status.value,
-        "reason": event.reason,
-        "attempts": event.attempts,
-        "next_attempt_at": _time(event.next_attempt_at),
-        "origin": event.origin,
-        "api_version": event.api_version,
-        "livemode": event.livemode,
-        "account": event.account,
-        "created": format_time(event.created),
-        "received_at": format_time(event.received_at),
-        "processed_at": _time(event.processed_at),
-    }
 
 
 def _obstacle(event: ReceivedEvent, payload: Any) -> str | None:
@@ -167,86 +106,18 @@ def _obstacle(event: ReceivedEvent, payload: Any) -> str | None:
     return None if ignored is None else ignored.value
 
 
-def _replayed(rows: Sequence[Row[Any]]) -> Replayed:
-    return Replayed(tuple(row.id for row in rows), len({row.object_id for row in rows}))
-
-
 def _parameters(chosen: EventFilter) -> dict[str, Any]:
-    exact, _, _ = (chosen.type or "").partition("*")
     return {
-        "statuses": [status.value for status in chosen.statuses],
-        "type": exact,
-        "is_prefix": chosen.type is not None and chosen.type.endswith("*"),
-        "object_id": chosen.object_id,
-        "since": None if chosen.since is None else to_datetime(chosen.since),
-        "until": None if chosen.until is None else to_datetime(chosen.until),
+        **received.parameters_of(chosen),
         "known_types": sorted(KIND_OF_TYPE),
         "for_good": [Ignored.MODE.value, Ignored.OBJECT.value, Ignored.CONNECT.value],
         "by_type": Ignored.TYPE.value,
     }
 
 
-def _filter_to_json(chosen: EventFilter) -> dict[str, Any]:
-    return {
-        "status": [status.value for status in chosen.statuses],
-        "type": chosen.type,
-        "object_id": chosen.object_id,
-        "since": _time(chosen.since),
-        "until": _time(chosen.until),
-    }
+def _replayed(rows: Sequence[Row[Any]]) -> Replayed:
+    return Replayed(tuple(row.id for row in rows), len({row.object_id for row in rows}))
 
-
-def _event(row: Row[Any]) -> ReceivedEvent:
-    status = EventStatus(row.status)
-    return ReceivedEvent(
-        id=row.id,
-        type=row.type,
-        object_id=row.object_id,
-        api_version=row.api_version,
-        created=from_datetime(row.created),
-        livemode=row.livemode,
-        account=row.account,
-        origin=row.origin,
-        status=status,
-        attempts=row.attempts,
-        next_attempt_at=from_datetime(row.next_attempt_at) if status is EventStatus.PENDING else None,
-        reason=row.last_error,
-        received_at=from_datetime(row.received_at),
-        processed_at=_instant(row.processed_at),
-    )
-
-
-def _instant(moment: datetime | None) -> Instant | None:
-    return None if moment is None else from_datetime(moment)
-
-
-def _time(instant: Instant | None) -> str | None:
-    return None if instant is None else format_time(instant)
-
-
-_COLUMNS: Final = """e.id, e.type, e.object_id, e.api_version, e.created, e.livemode, e.account, e.origin, e.status,
-    e.attempts, e.next_attempt_at, e.last_error, e.received_at, e.processed_at"""
-
-_MEANT: Final = """(cardinality(CAST(:statuses AS text[])) = 0 OR e.status = ANY(CAST(:statuses AS text[])))
-    AND (CAST(:type AS text) = '' OR CASE WHEN CAST(:is_prefix AS boolean)
-        THEN starts_with(e.type, CAST(:type AS text)) ELSE e.type = CAST(:type AS text) END)
-    AND (CAST(:object_id AS text) IS NULL OR e.object_id = CAST(:object_id AS text))
-    AND (CAST(:since AS timestamptz) IS NULL OR e.received_at >= CAST(:since AS timestamptz))
-    AND (CAST(:until AS timestamptz) IS NULL OR e.received_at < CAST(:until AS timestamptz))"""
-
-
-def _statement(sql: str) -> TextClause:
-    return text(sql.format(columns=_COLUMNS, meant=_MEANT))
-
-
-_LIST: Final = _statement("""
-SELECT {columns} FROM webhook_events e
-WHERE {meant} AND (CAST(:after AS text) IS NULL OR (e.received_at, e.id) < (
-    SELECT a.received_at, a.id FROM webhook_events a WHERE a.id = CAST(:after AS text)))
-ORDER BY e.received_at DESC, e.id DESC LIMIT :limit
-""")
-
-_FIND: Final = _statement("SELECT {columns}, e.payload FROM webhook_events e WHERE e.id = :id")
 
 # What was ignored on receipt stays so, unless this release knows a type that an earlier one did not.
 _REPLAYABLE_SQL: Final = """
@@ -255,8 +126,8 @@ WHERE {meant} AND e.object_id IS NOT NULL AND e.account IS NULL
     AND (e.status <> 'ignored' OR e.last_error IS NULL OR (e.last_error <> ALL(CAST(:for_good AS text[]))
         AND (e.last_error <> :by_type OR e.type = ANY(CAST(:known_types AS text[])))))
 ORDER BY e.id"""
-_REPLAYABLE: Final = _statement(_REPLAYABLE_SQL)
-_LOCK_REPLAYABLE: Final = _statement(_REPLAYABLE_SQL + " FOR NO KEY UPDATE OF e")
+_REPLAYABLE: Final = statement(_REPLAYABLE_SQL)
+_LOCK_REPLAYABLE: Final = statement(_REPLAYABLE_SQL + " FOR NO KEY UPDATE OF e")
 
 # One that a writer works on at this moment stays its: it is only due at once should that try fail.
 _REPLAY: Final = text("""
