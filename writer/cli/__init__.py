@@ -8,6 +8,7 @@ import click
 from writer.cli.catalogue import catalog
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
+from writer.cli.events import events
 from writer.cli.keys import key
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
@@ -22,5 +23,5 @@ def main() -> None:
     """
 
 
-for _command in (project, key, catalog, grant, revoke, recompute, reconcile, migrate, check_settings):
+for _command in (project, key, catalog, grant, revoke, recompute, reconcile, events, migrate, check_settings):
     main.add_command(_command)
