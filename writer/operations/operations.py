@@ -21,7 +21,6 @@ from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
 from writer.operations.audit import Act, Actor
-from writer.operations.events import Events
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
@@ -62,7 +61,6 @@ class Operations:
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
         self._documents = Documents(engine, clock)
-        self.events = Events(transactions, on_commit)
         self.events = Events(transactions, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
