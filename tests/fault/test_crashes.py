@@ -88,7 +88,7 @@ BETWEEN = [
     ),
     Between(
         "apply-recompute",
-        locked("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE", "LEFT JOIN documents"),
+        locked("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE", "WITH held AS"),
         acknowledged=True,
     ),
     Between(
