@@ -17,6 +17,7 @@ from common.http import middleware
 from common.identifiers import UserId
 from common.listening import listening
 from writer.admin.catalogue import CatalogueRoutes
+from writer.admin.claims import ClaimRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
 from writer.admin.projects import ProjectRoutes
@@ -38,12 +39,17 @@ from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
-from writer.gateway.rate_limit import Urgency, WindowLimiter
+from writer.event_counts import EventCounts
+from writer.gateway.metrics import StripeMetrics
+from writer.gateway.rate_limit import Urgency
+from writer.gateway.shared_rate_limit import SharedLimiter
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
 from writer.health import Health
 from writer.inbox import Inbox
+from writer.intake import Intake
 from writer.lineage import LineageKeeper
+from writer.operations.claims import Claims
 from writer.operations.operations import Operations
 from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
@@ -62,6 +68,7 @@ from writer.relay.station import RelaySettings, RelayStation
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
+from writer.sweep import assembly as sweeping
 from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
@@ -107,11 +114,11 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         core = _core(settings, stack)
         await _look_at_the_database(core)
+        stripe = await _stripe(core, stack)
         background = Tasks(core.relay_metrics.crashed, SPREAD, _LAST_WORDS_SECONDS)
         stack.push_async_callback(background.stop)
         heads = Heads(core.engine, core.relay)
         presences = _relay(core, heads, background)
-        stripe = await _stripe(core, stack)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
         app = web.Application(middlewares=[middleware, database_problems])
         app.add_routes(
@@ -122,7 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *Reads(core.engine, core.auth, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
-                *_admin(core, presences),
+                *_admin(core, stripe, presences),
                 *_reconcile(core, stripe, background).routes(),
             ]
         )
@@ -190,18 +197,12 @@ def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
 
 
 async def _stripe(core: _Core, stack: AsyncExitStack) -> _Stripe:
-    limiter = WindowLimiter(core.settings.stripe.max_rps)
-    transport = StripeTransport(core.settings.stripe, limiter, core.clock)
-    await stack.enter_async_context(transport)
-    applier = Applier(
-        core.engine,
-        core.transactions,
-        core.recompute,
-        StripeGateway(transport),
-        StripeMirror(core.clock),
-        core.relay,
-        core.registry,
-    )
+    limiter = await stack.enter_async_context(SharedLimiter(core.engine, core.settings.stripe.max_rps))
+    transport = await stack.enter_async_context(StripeTransport(core.settings.stripe, limiter, core.clock))
+    StripeMetrics(core.registry, transport, limiter)
+    gateway, mirror = StripeGateway(transport), StripeMirror(core.clock)
+    ground = (core.engine, core.transactions, core.recompute)
+    applier = Applier(*ground, gateway, mirror, core.relay, core.registry)
     return _Stripe(StripeGateway(transport, Urgency.PAYER), applier, transport)
 
 
@@ -220,14 +221,13 @@ def _ingest(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitSta
     )
     background.start("pipeline", pipeline.run)
     stack.push_async_callback(pipeline.stop, _DRAIN_SECONDS)
-    return Webhook(
-        Signer(settings.stripe.webhook_secrets, core.clock),
-        Inbox(core.engine, settings.instance, settings.event_claim),
-        pipeline,
-        trace,
-        core.registry,
-        livemode=settings.stripe.livemode,
-    )
+    background.start("event counts", EventCounts(core.engine, core.registry).run)
+    inbox, livemode = Inbox(core.engine, settings.instance, settings.event_claim), settings.stripe.livemode
+    intake = Intake(inbox, pipeline, trace, livemode=livemode)
+    station = sweeping.Station(core.engine, core.transactions, core.clock, core.registry, settings.instance)
+    background.start("sweep", sweeping.sweep(station, stripe.transport, intake, settings.stripe).run)
+    signer = Signer(settings.stripe.webhook_secrets, core.clock)
+    return Webhook(signer, inbox, pipeline, trace, core.registry, livemode=livemode)
 
 
 def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
@@ -246,12 +246,15 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
     )
 
 
-def _admin(core: _Core, presences: Presences) -> list[web.RouteDef]:
+def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
+    ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
+    claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
     return [
         *ProjectRoutes(core.auth, core.operations).routes(),
         *EntitlementRoutes(core.auth, core.operations).routes(),
         *CatalogueRoutes(core.auth, core.operations).routes(),
         *EventRoutes(core.auth, core.operations).routes(),
+        *ClaimRoutes(core.auth, claims).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
     ]
 

@@ -89,6 +89,15 @@ class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
+class ClaimBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose something is. `project_id` where a customer bought in several projects, or nothing that is held."""
+
+    object_id: str
+    user_id: str
+    project_id: str | None = None
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
 def time_of(name: str, text: str | None) -> Instant | None:
     """A time out of a body; Problem 400 `invalid_time`."""
     if text is None:

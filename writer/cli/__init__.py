@@ -6,6 +6,7 @@ Exit status: 0 done, 1 refused or failed, 2 the command or the settings are wron
 import click
 
 from writer.cli.catalogue import catalog
+from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.events import events
@@ -23,5 +24,18 @@ def main() -> None:
     """
 
 
-for _command in (project, key, catalog, grant, revoke, recompute, reconcile, events, migrate, check_settings):
+for _command in (
+    project,
+    key,
+    catalog,
+    grant,
+    revoke,
+    recompute,
+    reconcile,
+    events,
+    unassigned,
+    claim,
+    migrate,
+    check_settings,
+):
     main.add_command(_command)

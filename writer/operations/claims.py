@@ -4,30 +4,37 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.identifiers import ProjectId, UserId
 from writer.apply import objects
+from writer.apply.applier import ObjectMovingError
 from writer.apply.assignment import Assignment
 from writer.db.transaction import Transactions
 from writer.domain.stripe.customer import parse_customer
 from writer.domain.stripe.kinds import ObjectKind
 from writer.domain.stripe.ownership import Unassigned
 from writer.gateway.pages import Fetched
-from writer.operations import audit, projects
+from writer.operations import audit, bought, projects, unassigned
 from writer.operations.audit import Act, Actor
+from writer.operations.bought import Bought
+from writer.operations.unassigned import UnassignedObject
 from writer.outbox import Cause, Revision
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 
-class StripeSide(Protocol):
-    """What claiming needs of Stripe, for what is not held here."""
+class Refreshing(Protocol):
+    """Brings here what is not held: the applier."""
 
     async def refresh(self, kind: ObjectKind, object_id: str, cause: Cause) -> list[Revision]:
         """Fetch an object and apply it."""
         ...
+
+
+class CustomerSource(Protocol):
+    """Tells of customers, whose metadata is not held here: the gateway."""
 
     async def retrieve_customer(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
         """A customer."""
@@ -67,16 +74,22 @@ class Claims:
         engine: AsyncEngine,
         transactions: Transactions,
         recompute: Recompute,
-        stripe: StripeSide,
+        applier: Refreshing,
+        customers: CustomerSource,
         on_commit: Callable[[], None],
         *,
         livemode: bool,
     ) -> None:
         self._transactions = transactions
         self._assignment = Assignment(engine, transactions, recompute)
-        self._stripe = stripe
+        self._applier = applier
+        self._customers = customers
         self._on_commit = on_commit
         self._livemode = livemode
+
+    async def unassigned(self, project: str | None, *, ended: bool) -> Sequence[UnassignedObject]:
+        """What is ours by price and nobody's, of one project or of all."""
+        return await unassigned.find(self._transactions, project, ended=ended)
 
     async def claim(self, claim: Claim, actor: Actor) -> Claimed:
         """Give a subscription, a purchase, or a customer with all it bought to a user; again to another moves it."""
@@ -99,17 +112,17 @@ class Claims:
     ) -> Claimed:
         held = await self._held(claim.object_id)
         if held is None:
-            await self._stripe.refresh(kind, claim.object_id, _cause(actor))
+            await self._bring(kind, claim.object_id, actor)
             held = await self._held(claim.object_id)
         if held is None:
             raise UnknownError("unknown_object", _unknown_words(kind, claim.object_id))
 
         async def first(connection: AsyncConnection) -> None:
-            locked = (await connection.execute(_BOUGHT, {"id": claim.object_id})).one()
+            locked = await bought.held(connection, claim.object_id)
             _check(claim, locked)
             await connection.execute(_CLAIM, {"id": claim.object_id, "user_id": claim.user})
             before = {"user_id": locked.user_id, "claimed_user_id": locked.claimed_user_id}
-            after = {"user_id": claim.user, "projects": locked.projects}
+            after = {"user_id": claim.user, "projects": list(locked.projects)}
             act = Act("object.claim", None, f"object:{claim.object_id}", claim.reason, before=before, after=after)
             await audit.record(connection, actor, act)
 
@@ -119,16 +132,22 @@ class Claims:
         self._on_commit()
         return await self._claimed(claim, held.user_id, held.projects, [held], held.customer_id, revisions)
 
+    async def _bring(self, kind: ObjectKind, object_id: str, actor: Actor) -> None:
+        try:
+            await self._applier.refresh(kind, object_id, _cause(actor))
+        except ObjectMovingError:
+            raise ConflictError("object_moving", f"{object_id} changes all the time: try again") from None
+
     async def _claim_customer(self, claim: Claim, actor: Actor) -> Claimed:
-        fetched = await self._stripe.retrieve_customer(claim.object_id)
+        fetched = await self._customers.retrieve_customer(claim.object_id)
         if fetched.object is None:
             raise UnknownError("unknown_object", f"Stripe knows no customer {claim.object_id} by this key")
         found = parse_customer(fetched.object)
         if not found.deleted and found.livemode != self._livemode:
             raise ConflictError("wrong_mode", f"{claim.object_id} is of the other mode than STRIPE_SECRET_KEY")
         _check_named(claim, found.metadata.get("user_id"), found.metadata.get("project_id"))
-        bought = await self._bought_by(claim.object_id)
-        project = _one_project(claim, sorted({name for one in bought for name in one.projects}))
+        items = await self._bought_by(claim.object_id)
+        project = _one_project(claim, sorted({name for one in items for name in one.projects}))
 
         async def link(connection: AsyncConnection) -> str | None:
             await objects.lock(connection, {claim.object_id})
@@ -148,14 +167,14 @@ class Claims:
         before = await self._transactions.run(link)
         revisions = await self._assignment.of_customer(claim.object_id, None, _cause(actor))
         self._on_commit()
-        return await self._claimed(claim, before, [project], bought, claim.object_id, revisions)
+        return await self._claimed(claim, before, [project], items, claim.object_id, revisions)
 
     async def _claimed(
         self,
         claim: Claim,
         before: str | None,
         names: Sequence[str],
-        was: Sequence[Row[Any]],
+        was: Sequence[Bought],
         customer_id: str | None,
         revisions: list[Revision],
     ) -> Claimed:
@@ -172,20 +191,28 @@ class Claims:
             revisions=tuple(revisions),
         )
 
-    async def _held(self, object_id: str) -> Row[Any] | None:
-        async def read(connection: AsyncConnection) -> Row[Any] | None:
-            return (await connection.execute(_BOUGHT, {"id": object_id})).one_or_none()
+    async def _held(self, object_id: str) -> Bought | None:
+        return await self._transactions.run(lambda connection: bought.find(connection, object_id))
 
-        return await self._transactions.run(read)
-
-    async def _bought_by(self, customer_id: str) -> Sequence[Row[Any]]:
-        async def read(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            return (await connection.execute(_BOUGHT_BY, {"customer": customer_id})).all()
-
-        return await self._transactions.run(read)
+    async def _bought_by(self, customer_id: str) -> Sequence[Bought]:
+        return await self._transactions.run(lambda connection: bought.by_customer(connection, customer_id))
 
 
-def _check(claim: Claim, row: Row[Any]) -> None:
+def to_json(done: Claimed) -> dict[str, Any]:
+    """The outcome as routes and `--json` show it; `tokens` by project are what sidecars take as `min_revision`."""
+    return {
+        "object_id": done.object_id,
+        "user_id": done.user,
+        "before": done.before,
+        "projects": list(done.projects),
+        "assigned": list(done.assigned),
+        "left": list(done.left),
+        "changed": bool(done.revisions),
+        "tokens": {one.project: one.position.token for one in done.revisions if one.user_id == done.user},
+    }
+
+
+def _check(claim: Claim, row: Bought) -> None:
     """Whether a claim would make it this user's: ConflictError with how to mend what is in the way."""
     _check_named(claim, row.named_user, None)
     if row.unassigned_reason in {Unassigned.BAD_USER, Unassigned.UNKNOWN_PROJECT, Unassigned.CONFLICT}:
@@ -237,25 +264,6 @@ def _unknown_words(kind: ObjectKind, object_id: str) -> str:
 def _cause(actor: Actor) -> Cause:
     return Cause(f"operator:{actor.name}")
 
-
-_BOUGHT_SQL: Final = """
-SELECT n.id, n.customer_id, n.user_id, n.claimed_user_id, n.unassigned_reason,
-    nullif(n.metadata->>'user_id', '') AS named_user,
-    coalesce((SELECT array_agg(DISTINCT j.public_id) FROM projects j WHERE j.id = n.project_id
-        OR n.project_id IS NULL AND j.id IN (SELECT c.project_id FROM prices c WHERE c.id = ANY(n.prices))), '{{}}')
-        AS projects,
-    n.prices
-FROM (
-    SELECT id, customer_id, user_id, claimed_user_id, unassigned_reason, metadata, project_id,
-        ARRAY(SELECT i.price_id FROM subscription_items i WHERE i.subscription_id = s.id ORDER BY 1) AS prices
-    FROM subscriptions s WHERE s.{which}
-    UNION ALL
-    SELECT id, customer_id, user_id, claimed_user_id, unassigned_reason, metadata, project_id,
-        ARRAY(SELECT l.price_id FROM purchase_lines l WHERE l.purchase_id = p.id ORDER BY 1)
-    FROM purchases p WHERE p.{which}
-) n ORDER BY n.id"""
-_BOUGHT: Final = text(_BOUGHT_SQL.format(which="id = CAST(:id AS text)"))
-_BOUGHT_BY: Final = text(_BOUGHT_SQL.format(which="customer_id = CAST(:customer AS text)"))
 
 _CLAIM: Final = text("""
 WITH purchase AS (UPDATE purchases SET claimed_user_id = :user_id WHERE id = :id)

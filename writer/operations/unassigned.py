@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Instant, format_time, from_datetime
 from common.identifiers import ProjectId
+from writer.db.transaction import Transactions
 from writer.domain.stripe.ownership import Unassigned
+from writer.operations import projects
 
 MOST: Final = 1_000
 
@@ -36,6 +38,11 @@ class UnassignedObject:
     since: Instant
 
     @property
+    def since_text(self) -> str:
+        """When it was begun or bought."""
+        return format_time(self.since)
+
+    @property
     def mend(self) -> str:
         """What to do about it."""
         return _MEND.get(self.reason, "correct its metadata at Stripe").format(id=self.id)
@@ -47,6 +54,17 @@ async def list_all(
     """Oldest first; of one project by its prices or metadata. `ended`: subscriptions that are over too."""
     parameters = {"project": project, "ended": ended, "limit": limit}
     return [_one(row) for row in await connection.execute(_LIST, parameters)]
+
+
+async def find(transactions: Transactions, project: str | None, *, ended: bool) -> Sequence[UnassignedObject]:
+    """The same; UnknownError `unknown_project` for one that is not there."""
+
+    async def work(connection: AsyncConnection) -> Sequence[UnassignedObject]:
+        if project is not None:
+            await projects.find(connection, project)
+        return await list_all(connection, project, ended=ended)
+
+    return await transactions.run(work)
 
 
 def to_json(one: UnassignedObject) -> dict[str, Any]:
@@ -61,7 +79,7 @@ def to_json(one: UnassignedObject) -> dict[str, Any]:
         "projects": list(one.projects),
         "amount": one.amount,
         "currency": one.currency,
-        "since": format_time(one.since),
+        "since": one.since_text,
     }
 
 

@@ -4,9 +4,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from common.http import middleware
 from tests.support.ingest import Ingest, opened
-from tests.support.operating import Operating, operating_side
+from tests.support.operating import ADMIN, Operating, operating_side
+from writer.admin.claims import ClaimRoutes
+from writer.operations.claims import Claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +28,15 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
     """A project `shop`; the pipeline works when told to."""
     async with opened(database_url) as ingest, operating_side(database_url) as side:
         yield Desk(ingest, side, database_url)
+
+
+@pytest.fixture
+async def claiming(desk: Desk) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """The routes that need Stripe too, over the Stripe in memory."""
+    ingest, side = desk.ingest, desk.side
+    common = (ingest.engine, ingest.transactions, ingest.recompute)
+    desk_of_claims = Claims(*common, ingest.applier, ingest.stripe, ingest.relay.notify, livemode=False)
+    app = web.Application(middlewares=[middleware])
+    app.add_routes(ClaimRoutes(side.auth, desk_of_claims).routes())
+    async with TestClient(TestServer(app), headers=ADMIN) as client:
+        yield client
