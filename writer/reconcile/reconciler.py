@@ -28,7 +28,7 @@ _PATIENCE: Final = 6
 """Failures in a row after which a list that this key may not read, say, is left out: about a minute."""
 
 _STRANGE: Final = (
-    f"Stripe knows none of {unlisted.CHUNK} in a row, the rest was not asked for: "
+    "Stripe has none of what is held, as far as it was asked: "
     "is STRIPE_SECRET_KEY of the account that they were bought in?"
 )
 
@@ -119,9 +119,15 @@ class Reconciler:
             ids = await unlisted.candidates(
                 connection, run.stage, run.began_at, run.cursor, livemode=self._livemode, whole=run.whole
             )
-        known = [await self._repair.unlisted(run, kind, one) for one in ids]
-        strange = len(ids) == unlisted.CHUNK and not any(known)
-        if strange:
+            # Nobody deletes a whole catalogue: another account's key shows another one.
+            strange = (
+                bool(ids)
+                and kind in {ObjectKind.PRODUCT, ObjectKind.PRICE}
+                and not await unlisted.is_any_listed(connection, run.stage, run.began_at, livemode=self._livemode)
+            )
+        known = [] if strange else [await self._repair.unlisted(run, kind, one) for one in ids]
+        if strange or (len(ids) == unlisted.CHUNK and not any(known)):
+            strange = True
             await self._repair.failed(run, run.stage.value, _STRANGE)
 
         async def work(connection: AsyncConnection) -> Run:

@@ -60,30 +60,51 @@ async def candidates(
     return list((await connection.execute(_CANDIDATES[stage], parameters)).scalars())
 
 
+async def is_any_listed(connection: AsyncConnection, stage: Stage, began_at: Instant, *, livemode: bool) -> bool:
+    """Whether anything that is held as open was known to be so since the list was begun."""
+    parameters = {"before": to_datetime(Instant(began_at - SKEW)), "livemode": livemode, "whole": True}
+    return bool((await connection.execute(_LISTED[stage], parameters)).scalar_one())
+
+
 def _datetime(instant: Instant | None) -> object:
     return None if instant is None else to_datetime(instant)
 
 
-def _statement(table: str, condition: str) -> TextClause:
+_KNOWN: Final = "coalesce(greatest(o.event_created, o.fetched_at), '-infinity')"
+
+# Of purchases, what was paid stays paid: only money that was still on its way may have come since, or not. Weeks
+# later it won't.
+_OPEN: Final[Mapping[Stage, tuple[str, str]]] = {
+    Stage.PRODUCTS_UNLISTED: ("products", "h.active"),
+    Stage.PRICES_UNLISTED: ("prices", "h.active"),
+    Stage.CUSTOMERS_UNLISTED: ("stripe_customers", "h.deleted_at IS NULL"),
+    Stage.SUBSCRIPTIONS_UNLISTED: ("subscriptions", "h.status NOT IN ('canceled', 'incomplete_expired')"),
+    Stage.INVOICES_UNLISTED: ("invoices", "h.status = 'open'"),
+    Stage.SESSIONS_UNLISTED: (
+        "purchases",
+        "(:whole OR (h.payment_status = 'unpaid' AND h.completed_at > now() - interval '90 days'))",
+    ),
+}
+
+
+def _candidates(table: str, condition: str) -> TextClause:
     return text(f"""
 SELECT h.id FROM {table} h LEFT JOIN stripe_objects o ON o.id = h.id
 WHERE h.id COLLATE "C" > CAST(:after AS text) AND h.livemode = :livemode AND {condition}
-    AND coalesce(greatest(o.event_created, o.fetched_at), '-infinity') < CAST(:before AS timestamptz)
+    AND {_KNOWN} < CAST(:before AS timestamptz)
 ORDER BY h.id COLLATE "C" LIMIT :most
 """)  # noqa: S608 - constants of ours
 
 
-_CANDIDATES: Final = {
-    Stage.PRODUCTS_UNLISTED: _statement("products", "h.active"),
-    Stage.PRICES_UNLISTED: _statement("prices", "h.active"),
-    Stage.CUSTOMERS_UNLISTED: _statement("stripe_customers", "h.deleted_at IS NULL"),
-    Stage.SUBSCRIPTIONS_UNLISTED: _statement("subscriptions", "h.status NOT IN ('canceled', 'incomplete_expired')"),
-    Stage.INVOICES_UNLISTED: _statement("invoices", "h.status = 'open'"),
-    # What was paid stays paid: only money that was still on its way can have come, or not, since. Weeks later it won't.
-    Stage.SESSIONS_UNLISTED: _statement(
-        "purchases", "(:whole OR (h.payment_status = 'unpaid' AND h.completed_at > now() - interval '90 days'))"
-    ),
-}
+def _listed(table: str, condition: str) -> TextClause:
+    return text(f"""
+SELECT EXISTS (SELECT FROM {table} h JOIN stripe_objects o ON o.id = h.id
+    WHERE h.livemode = :livemode AND {condition} AND {_KNOWN} >= CAST(:before AS timestamptz))
+""")  # noqa: S608 - constants of ours
+
+
+_CANDIDATES: Final = {stage: _candidates(*held) for stage, held in _OPEN.items()}
+_LISTED: Final = {stage: _listed(*held) for stage, held in _OPEN.items()}
 
 _MARK: Final = text("""
 WITH seen AS (
