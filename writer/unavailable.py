@@ -40,9 +40,14 @@ async def database_problems(
         _log.warning(
             "the database is away for a request method=%s path=%s error=%s", request.method, request.path, kind
         )
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "database_unavailable",
-            f"the database does not answer; try again in {_RETRY_AFTER_SECONDS} s",
-            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
-        ) from error
+        raise database_away() from error
+
+
+def database_away() -> Problem:
+    """503 `database_unavailable`."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        f"the database does not answer; try again in {_RETRY_AFTER_SECONDS} s",
+        headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+    )

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import Final
 
 from common.problems import Problem
-from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
+from writer.gateway.errors import StripeRefusedError, StripeUnavailableError, UnpacedError
+from writer.unavailable import database_away
 
 _log = logging.getLogger(__name__)
 
@@ -18,9 +19,15 @@ _RETRY_AFTER: Final = 5.0
 
 @contextmanager
 def as_problems() -> Iterator[None]:
-    """Turn Stripe's errors into problems: 503 `stripe_unavailable` with Retry-After, 422 `stripe_refused`."""
+    """Turn Stripe's errors into problems: 503 `stripe_unavailable` with Retry-After, 422 `stripe_refused`.
+
+    503 `database_unavailable` where nothing was sent because the database keeps the rate limit.
+    """
     try:
         yield
+    except UnpacedError as error:
+        _log.warning("stripe is not asked for a request: %s", error.reason)
+        raise database_away() from error
     except StripeUnavailableError as error:
         _log.warning("stripe is unavailable for a request: %s", error.reason)
         seconds = math.ceil(_RETRY_AFTER if error.retry_after is None else error.retry_after)

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from writer import settings
 from writer.cli.session import fail, on_ground, told
-from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
-from writer.gateway.rate_limit import WindowLimiter
+from writer.gateway.errors import StripeRefusedError, StripeUnavailableError, UnpacedError
+from writer.gateway.shared_rate_limit import SharedLimiter
 from writer.gateway.transport import StripeTransport
 from writer.operations.operating import Ground
 from writer.operations.operations import Operations
@@ -24,11 +24,16 @@ def on_ground_with_stripe(work: Callable[[Ground, StripeTransport], Awaitable[T]
     stripe = told(settings.read_stripe)
 
     async def run(ground: Ground) -> T:
-        async with StripeTransport(stripe, WindowLimiter(stripe.max_rps), ground.clock) as transport:
+        async with (
+            SharedLimiter(ground.engine, stripe.max_rps) as limiter,
+            StripeTransport(stripe, limiter, ground.clock) as transport,
+        ):
             return await work(ground, transport)
 
     try:
         return on_ground(run)
+    except UnpacedError as error:
+        fail(f"{error.reason}: check DATABASE_URL and that Postgres runs")
     except StripeUnavailableError as error:
         fail(f"Stripe does not answer, try again: {error}")
     except StripeRefusedError as error:

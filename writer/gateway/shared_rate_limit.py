@@ -42,6 +42,7 @@ class SharedLimiter:
         self._slow_down = 0.0
         self._wakeup = Wakeup()
         self._work: asyncio.Task[None] | None = None
+        self._closed = False
         self._outage = Outage("Postgres, for turns at Stripe")
         self.waited = dict.fromkeys(Urgency, 0.0)
         """Seconds that requests waited for their turn, in all."""
@@ -56,6 +57,7 @@ class SharedLimiter:
 
     async def close(self) -> None:
         """End. Slots that were not left yet count as left a moment later."""
+        self._closed = True
         while self._work is not None and not self._work.done():
             self._work.cancel()
             with suppress(asyncio.CancelledError):
@@ -105,7 +107,7 @@ class SharedLimiter:
 
     def _look_soon(self) -> None:
         self._wakeup.notify()
-        if self._work is None or self._work.done():
+        if not self._closed and (self._work is None or self._work.done()):
             self._work = asyncio.create_task(self._serve(), name="turns at Stripe")
 
     async def _serve(self) -> None:

@@ -1,0 +1,51 @@
+"""How many events wait or were parked, as all writers together see it: counted now and then, for Prometheus."""
+
+import asyncio
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from writer.supervision import DATABASE_FAULTS, Outage, jittered
+
+_EVERY_SECONDS: Final = 10.0
+
+
+class EventCounts:
+    """Run it in the background; while Postgres is away, the last numbers stand."""
+
+    def __init__(self, engine: AsyncEngine, registry: CollectorRegistry) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._outage = Outage("Postgres, for counting events")
+        self._parked = Gauge("billing_events_parked", "Events that were given up, until replayed", registry=registry)
+        self._pending = Gauge("billing_events_pending", "Events that are not applied yet", registry=registry)
+        self._oldest = Gauge(
+            "billing_events_oldest_pending_seconds", "Since when the oldest of them waits; 0: none", registry=registry
+        )
+
+    async def run(self) -> None:
+        """Count now and then, until cancelled."""
+        while True:
+            try:
+                await self.count()
+            except DATABASE_FAULTS as error:
+                self._outage.failed(error)
+            else:
+                self._outage.worked()
+            await asyncio.sleep(jittered(_EVERY_SECONDS))
+
+    async def count(self) -> None:
+        """Count once. Both counts are of partial indexes, which hold nothing that is done with."""
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(_COUNT)).one()
+        self._parked.set(row.parked)
+        self._pending.set(row.pending)
+        self._oldest.set(row.oldest)
+
+
+_COUNT: Final = text("""
+SELECT (SELECT count(*) FROM webhook_events WHERE status = 'parked') AS parked,
+    count(*) AS pending, coalesce(extract(epoch FROM now() - min(received_at)), 0) AS oldest
+FROM webhook_events WHERE status = 'pending'
+""")
