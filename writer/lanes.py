@@ -79,8 +79,8 @@ class Lanes:
         """Work on the object soon; sooner where somebody waits. What finds no room is left to polling."""
         if self._closing:
             return
-        if object_id in self._busy:
-            self._again.add(object_id)
+        if object_id in self._busy or object_id in self._fetching:
+            self._again.add(object_id)  # a quick worker could only send it to the fetching lane again
         elif object_id not in self._waiting and len(self._waiting) < MOST_WAITING:
             self._waiting.add(object_id)
             if awaited and object_id.startswith(_AWAITED):
@@ -135,6 +135,7 @@ class Lanes:
                 await self._take(object_id)
             finally:
                 self._fetching.discard(object_id)
+                self._hand_again(object_id)
 
     async def _take_quickly(self, object_id: str) -> None:
         self._waiting.discard(object_id)
@@ -143,16 +144,17 @@ class Lanes:
             await self._take(object_id)
         finally:
             self._quick.discard(object_id)
+            self._hand_again(object_id)
 
     async def _take(self, object_id: str) -> None:
-        if object_id in self._busy:  # in the other lane
-            self._again.add(object_id)
-            return
         self._busy.add(object_id)
         try:
             await self._process(object_id)
         finally:
             self._busy.discard(object_id)
-            if object_id in self._again:
-                self._again.discard(object_id)
-                self.hand(object_id)
+
+    def _hand_again(self, object_id: str) -> None:
+        """What was handed in meanwhile waits for the fetch, if there is to be one: it is part of it."""
+        if object_id in self._again and object_id not in self._fetching:
+            self._again.discard(object_id)
+            self.hand(object_id)
