@@ -42,8 +42,15 @@ class Subscription:
 
 
 def is_whole(source: Object) -> bool:
-    """Whether the object carries all of its items; else it must be fetched."""
-    return not fields.flag(fields.child(source, "items"), "has_more")
+    """Whether the object tells of all of its items, and until when each is paid; else it must be fetched.
+
+    Before 2025-03-31 all items shared the subscription's period, and an event of such a version still shows one
+    period where items now have several of their own.
+    """
+    items = fields.rows(source, "items")
+    if fields.flag(fields.child(source, "items"), "has_more"):
+        return False
+    return len(items) <= 1 or all(row.get("current_period_end") is not None for row in items)
 
 
 def parse_subscription(source: Object) -> Subscription:
