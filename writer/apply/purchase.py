@@ -88,7 +88,8 @@ def paid_by(session: Session, payment_intent: str | None) -> Session:
 
 
 async def _owned(connection: AsyncConnection, session: Session, held: Row[Any]) -> Ownership:
-    price_ids = {line.price_id for line in session.lines or ()}
+    # What was bought once is judged by itself, as when it is assigned again; recurring lines are the subscription's.
+    price_ids = {line.price_id for line in session.one_time_lines or session.lines or ()}
     facts = await owners.facts(connection, session.metadata.get("project_id"), price_ids, session.customer_id)
     claims = Claims(
         metadata=session.metadata,
