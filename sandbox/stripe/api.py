@@ -28,6 +28,9 @@ from sandbox.stripe.routing import Call, Handler, Routes
 from sandbox.stripe.shapes import CURRENT_VERSION, JsonObject
 
 WRONG_KEY: Final = 401
+FORBIDDEN: Final = 403
+READ_ONLY: Final = "rk_test_read"
+"""A restricted key that begins so may read and write nothing."""
 IDS: Final = re.compile(r"\{[^}]*\}")
 PARAMETERS: Final[dict[str, list[str]]] = orjson.loads(Path(__file__).with_name("parameters.json").read_bytes())
 """What each request may send, by method and path with its ids as `{}`; an extract of Stripe's description."""
@@ -157,6 +160,9 @@ class Api:
             )
             raise StripeError(WRONG_KEY, message)
         restricted = key.startswith("rk_test_")
+        if key.startswith(READ_ONLY) and request.method != "GET":
+            message = "The provided key does not have the required permissions for this endpoint on this account."
+            raise StripeError(FORBIDDEN, message)
         if not restricted and not any(hmac.compare_digest(key.encode(), known.encode()) for known in self.keys):
             shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8  # noqa: PLR2004
             raise StripeError(WRONG_KEY, f"Invalid API Key provided: {shown}")

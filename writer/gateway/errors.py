@@ -7,6 +7,7 @@ import stripe
 from common.clock import Instant
 
 _TOO_MANY: Final = 429
+_FORBIDDEN: Final = 403
 _CONFLICT: Final = 409
 _SERVER_FAULT: Final = 500
 _NOT_FOUND: Final = 404
@@ -46,6 +47,15 @@ class RateLimitedError(StripeUnavailableError):
     def account_wide(self) -> bool:
         """Whether it meets every request, and not only those about one object."""
         return self.limit not in _LIMITS_OF_ONE_OBJECT
+
+
+class KeyRefusedError(StripeUnavailableError):
+    """Stripe does not take the key: 401 at all, 403 for this request. The operator has to mend it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"it refuses STRIPE_SECRET_KEY for this request ({status})")
+        self.forbidden = status == _FORBIDDEN
+        """The key is good, and lacks this permission."""
 
 
 class UnpacedError(StripeUnavailableError):
@@ -88,7 +98,7 @@ def translate(error: stripe.StripeError) -> GatewayError:
         return StripeUnavailableError(f"it answers {status}", _retry_after(error), repeatable=told != "false")
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         # Stripe's text repeats a part of the key; and the operator has to mend it, so that the work may wait.
-        return StripeUnavailableError(f"it refuses STRIPE_SECRET_KEY for this request ({status})")
+        return KeyRefusedError(status)
     if isinstance(error, stripe.APIError):
         return StripeUnavailableError(f"what answers ({status}) is not Stripe: is STRIPE_API_BASE right?")
     return _refused(error, status)
