@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit bench lock clean
+.PHONY: help demo up test lint format types imports unit bench stripe-cli lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 
 help: ## List these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Play the main job in the terminal: from a payment to a changed answer
 	@$(BIN)/python -m sandbox.demo
@@ -41,6 +41,9 @@ unit: $(READY) ## Run the tests only; PYTEST_ARGS chooses some
 
 bench: $(READY) ## Measure the running product; BENCH_ARGS="latency" runs one; the report is in .sandbox/benchmarks
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours (needs npm, or STRIPE_CLI)
+	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

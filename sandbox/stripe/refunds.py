@@ -128,6 +128,7 @@ def _update(ledger: Ledger, call: Call) -> JsonObject:
     refund = ledger.store.get("refund", call.id)
     with ledger.changing(refund, "refund.updated"):
         refund["metadata"] = call.params.metadata(refund["metadata"])
+    ledger.emit("charge.refund.updated", refund)
     return refund
 
 
