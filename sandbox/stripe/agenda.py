@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
-from sandbox.stripe import checkout_completion, invoicing, subscription_state
+from sandbox.stripe import checkout_completion, invoicing, pending_updates, schedules, subscription_state
 from sandbox.stripe.invoices import owner_of
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.shapes import JsonObject
@@ -60,6 +60,7 @@ def _subscription_due(ledger: Ledger, item: JsonObject) -> int | None:
     if item["status"] == "incomplete":
         return int(item["created"] + ledger.settings.incomplete_expires_after)
     moments = [item["cancel_at"], (item["pause_collection"] or {}).get("resumes_at")]
+    moments.append((item["pending_update"] or {}).get("expires_at"))
     if item["status"] == "trialing":
         moments += [item["trial_end"], _warning_at(ledger, item)]
     elif item["status"] != "paused":
@@ -76,10 +77,13 @@ def _warning_at(ledger: Ledger, item: JsonObject) -> int | None:
 def _run_subscription(ledger: Ledger, item: JsonObject) -> None:
     now = ledger.clock.now()
     resumes = (item["pause_collection"] or {}).get("resumes_at")
+    lapses = (item["pending_update"] or {}).get("expires_at")
     if item["status"] == "incomplete":
         subscription_state.expire_incomplete(ledger, item)
     elif item["cancel_at"] is not None and item["cancel_at"] <= now:
         subscription_state.cancel_now(ledger, item, reason="cancellation_requested")
+    elif lapses is not None and lapses <= now:
+        pending_updates.lapse(ledger, item)
     elif resumes is not None and resumes <= now:
         with ledger.changing(item, "customer.subscription.updated"):
             item["pause_collection"] = None
@@ -92,7 +96,9 @@ def _run_subscription(ledger: Ledger, item: JsonObject) -> None:
         ledger.emit("customer.subscription.trial_will_end", item)
 
 
-def _invoice_due(_: Ledger, item: JsonObject) -> int | None:
+def _invoice_due(ledger: Ledger, item: JsonObject) -> int | None:
+    if item["status"] == "open" and item["collection_method"] == "send_invoice":
+        return None if item["id"] in ledger.store.note("overdue") else int(item["due_date"])
     if item["auto_advance"] and item["status"] in ("draft", "open"):
         name = "automatically_finalizes_at" if item["status"] == "draft" else "next_payment_attempt"
         moment: int | None = item[name]
@@ -102,7 +108,9 @@ def _invoice_due(_: Ledger, item: JsonObject) -> int | None:
 
 def _run_invoice(ledger: Ledger, item: JsonObject) -> None:
     subscription = owner_of(ledger, item)
-    if subscription is None and item["status"] == "draft":
+    if subscription is not None and item["status"] == "open" and item["collection_method"] == "send_invoice":
+        subscription_state.become_overdue(ledger, subscription, item)
+    elif subscription is None and item["status"] == "draft":
         invoicing.finalize(ledger, item)
         invoicing.charge_invoice(ledger, item)
     elif subscription is None or subscription["status"] in ENDED:
@@ -123,9 +131,11 @@ DUE: Final[dict[str, Callable[[Ledger, JsonObject], int | None]]] = {
     "checkout.session": _session_due,
     "invoice": _invoice_due,
     "subscription": _subscription_due,
+    "subscription_schedule": schedules.due,
 }
 RUN: Final[dict[str, Callable[[Ledger, JsonObject], None]]] = {
     "checkout.session": checkout_completion.expire,
     "invoice": _run_invoice,
     "subscription": _run_subscription,
+    "subscription_schedule": schedules.run,
 }

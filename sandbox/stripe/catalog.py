@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sandbox.stripe.amounts import MODES, tiers_of
 from sandbox.stripe.errors import invalid, required
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.listing import matching, page
@@ -40,11 +41,9 @@ def new_price(ledger: Ledger, params: Params) -> JsonObject:
     """A price with `params`, of a product that is named or described in `product_data`; announced."""
     store, recurring = ledger.store, params.hash("recurring")
     currency = params.need("currency").lower()
-    amount = params.integer("unit_amount", minimum=0)
-    if amount is None and params.given("unit_amount_decimal"):
-        amount = round(float(params.need("unit_amount_decimal")))
-    if amount is None:
-        raise required(params.named("unit_amount"))
+    scheme = params.choice("billing_scheme", ("per_unit", "tiered"), "per_unit")
+    tiers = tiers_of(params) if scheme == "tiered" else None
+    amount = None if tiers else _amount(params)
     if params.given("product"):
         product = store.get("product", params.need("product"), params.named("product"))
     elif params.given("product_data"):
@@ -55,7 +54,7 @@ def new_price(ledger: Ledger, params: Params) -> JsonObject:
         "price",
         "price",
         active=params.flag("active", default=True),
-        billing_scheme="per_unit",
+        billing_scheme=scheme,
         currency=currency,
         custom_unit_amount=None,
         lookup_key=_claim_lookup_key(ledger, params),
@@ -64,14 +63,25 @@ def new_price(ledger: Ledger, params: Params) -> JsonObject:
         product=product["id"],
         recurring=_recurring(recurring) if recurring.values else None,
         tax_behavior=params.text("tax_behavior", "unspecified"),
-        tiers_mode=None,
+        tiers_mode=params.choice("tiers_mode", MODES) if tiers else None,
         transform_quantity=None,
         type="recurring" if recurring.values else "one_time",
         unit_amount=amount,
-        unit_amount_decimal=str(amount),
+        unit_amount_decimal=None if amount is None else str(amount),
     )
+    if tiers:
+        store.note("tiers")[price["id"]] = tiers
     ledger.emit("price.created", price)
     return price
+
+
+def _amount(params: Params) -> int:
+    amount = params.integer("unit_amount", minimum=0)
+    if amount is None and params.given("unit_amount_decimal"):
+        amount = round(float(params.need("unit_amount_decimal")))
+    if amount is None:
+        raise required(params.named("unit_amount"))
+    return amount
 
 
 def _recurring(params: Params) -> JsonObject:

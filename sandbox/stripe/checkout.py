@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sandbox.stripe.amounts import cost
 from sandbox.stripe.checkout_completion import expire
 from sandbox.stripe.discounts import chosen_coupons, coupon_amount
 from sandbox.stripe.errors import invalid, required
@@ -11,6 +12,7 @@ from sandbox.stripe.params import Params
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject, copied
 from sandbox.stripe.subscribed_items import Ordered
+from sandbox.stripe.subscription_start import BILLING_MODES
 from sandbox.stripe.subscriptions import ordered, trial_end_of
 
 MODES: Final = ("payment", "setup", "subscription")
@@ -185,13 +187,13 @@ def _details(ledger: Ledger, customer_id: str | None, email: str | None) -> Json
 def _items(
     ledger: Ledger, lines: list[Ordered], coupons: list[tuple[str, str | None]], *, free: bool
 ) -> list[JsonObject]:
-    left = sum(one.price["unit_amount"] * one.quantity for one in lines)
+    left = sum(cost(ledger, one.price, one.quantity) for one in lines)
     off = 0
     for coupon, _ in coupons:
         off += min(left - off, coupon_amount(ledger, coupon, left - off))
     items = []
     for one in lines:
-        amount = 0 if free and one.price["recurring"] else one.price["unit_amount"] * one.quantity
+        amount = 0 if free and one.price["recurring"] else cost(ledger, one.price, one.quantity)
         mine = min(off, amount)
         off -= mine
         product = ledger.store.get("product", one.price["product"])
@@ -220,6 +222,7 @@ def _order(
     subscription, intent = params.hash("subscription_data"), params.hash("payment_intent_data")
     end_behaviour = subscription.hash("trial_settings").hash("end_behavior")
     return {
+        "billing_mode": subscription.hash("billing_mode").choice("type", tuple(BILLING_MODES), "flexible"),
         "coupons": [list(entry) for entry in coupons],
         "description": subscription.text("description") or intent.text("description"),
         "intent_metadata": intent.metadata(),

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from sandbox.stripe import invoicing
+from sandbox.stripe.amounts import cost
 from sandbox.stripe.charging import attempt, new_intent, settle
 from sandbox.stripe.customers import new_customer
 from sandbox.stripe.discounts import new_discount
@@ -120,6 +121,7 @@ def _subscribe(
             description=hidden["description"],
             coupons=[(coupon, code) for coupon, code in hidden["coupons"]],
             missing_payment_method=hidden["missing_payment_method"],
+            billing_mode=hidden["billing_mode"],
         ),
     )
     session |= {"subscription": subscription["id"], "invoice": invoice["id"]}
@@ -135,7 +137,7 @@ def _buy(ledger: Ledger, session: JsonObject, method: str | None, asked: Outcome
     if wants_invoice:
         now = ledger.clock.now()
         lines = [
-            Line(one.price, one.quantity, one.price["unit_amount"] * one.quantity, now, now)
+            Line(one.price, one.quantity, cost(ledger, one.price, one.quantity), now, now)
             for one in (Ordered(**line) for line in hidden["lines"])
         ]
         invoice = new_invoice(ledger, session["customer"], lines, "manual")

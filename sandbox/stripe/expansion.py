@@ -49,11 +49,16 @@ def _subscriptions(store: Store, item: JsonObject) -> JsonObject:
     return embedded(found[::-1], f"/v1/customers/{item['id']}/subscriptions")
 
 
+def _tiers(store: Store, item: JsonObject) -> Any:
+    return store.note("tiers").get(item["id"])
+
+
 HIDDEN: Final[dict[tuple[str, str], Callable[[Store, JsonObject], JsonObject]]] = {
     ("checkout.session", "line_items"): _line_items,
     ("invoice", "payments"): _payments,
     ("charge", "refunds"): _refunds,
     ("customer", "subscriptions"): _subscriptions,
+    ("price", "tiers"): _tiers,
 }
 
 

@@ -9,7 +9,7 @@ from sandbox.stripe.listing import matching, page
 from sandbox.stripe.payment_methods import Outcome, attached
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
-from sandbox.stripe.subscription_state import after_payment
+from sandbox.stripe.subscription_state import after_giving_up, after_payment
 
 CLOSED: Final = ("paid", "void")
 
@@ -58,6 +58,7 @@ def _void(ledger: Ledger, call: Call) -> JsonObject:
     invoice = _open(ledger, call, "open", "uncollectible")
     with ledger.on_clock_of(invoice["customer"]):
         invoicing.close(ledger, invoice, "void")
+        _relieve(ledger, invoice)
     return invoice
 
 
@@ -65,7 +66,14 @@ def _give_up(ledger: Ledger, call: Call) -> JsonObject:
     invoice = _open(ledger, call, "open")
     with ledger.on_clock_of(invoice["customer"]):
         invoicing.close(ledger, invoice, "uncollectible")
+        _relieve(ledger, invoice)
     return invoice
+
+
+def _relieve(ledger: Ledger, invoice: JsonObject) -> None:
+    subscription = owner_of(ledger, invoice)
+    if subscription is not None:
+        after_giving_up(ledger, subscription, invoice)
 
 
 def _retrieve(ledger: Ledger, call: Call) -> JsonObject:

@@ -3,10 +3,13 @@
 from dataclasses import asdict
 from typing import Final
 
+from sandbox.stripe import invoicing, pending_updates
+from sandbox.stripe.amounts import is_metered
 from sandbox.stripe.errors import invalid
 from sandbox.stripe.invoice_drafts import Line
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.params import Params
+from sandbox.stripe.payment_methods import Outcome, default_method, outcome_for
 from sandbox.stripe.periods import end_after, share_left
 from sandbox.stripe.shapes import JsonObject, copied
 from sandbox.stripe.subscribed_items import Ordered, amount_of, items_of, new_item, show_items
@@ -54,15 +57,32 @@ def settle_prorations(ledger: Ledger, subscription: JsonObject, lines: list[Line
     return None
 
 
-def apply_items(ledger: Ledger, subscription: JsonObject, wanted: list[Params], behaviour: str) -> None:
-    """Change items, announce it, and bill where the change is billed at once."""
+def apply_items(
+    ledger: Ledger, subscription: JsonObject, wanted: list[Params], behaviour: str, *, pending: bool = False
+) -> None:
+    """Change items, announce it, and bill where the change is billed at once.
+
+    `pending`: what is billed at once and not paid does not change anything until it is.
+    """
+    before: list[JsonObject] = copied({"items": items_of(ledger, subscription)})["items"]
     anchor = subscription["billing_cycle_anchor"]
     with ledger.changing(subscription, "customer.subscription.updated"):
         lines = change_items(ledger, subscription, wanted)
         restarted = subscription["billing_cycle_anchor"] != anchor
         invoice = settle_prorations(ledger, subscription, lines, "always_invoice" if restarted else behaviour)
-    if invoice is not None:
+        if pending and invoice is not None and _fails(ledger, subscription):
+            pending_updates.keep(ledger, subscription, before, invoice)
+    if invoice is not None and subscription["pending_update"] is not None:
+        invoicing.finalize(ledger, invoice)
+        invoicing.charge_invoice(ledger, invoice)
+        invoice["next_payment_attempt"] = None
+    elif invoice is not None:
         finalize_and_collect(ledger, invoice)
+
+
+def _fails(ledger: Ledger, subscription: JsonObject) -> bool:
+    method = default_method(ledger, subscription["customer"], subscription)
+    return outcome_for(ledger, subscription["customer"], method) is Outcome.FAIL
 
 
 def _item(items: list[JsonObject], params: Params) -> JsonObject:
@@ -75,7 +95,8 @@ def _item(items: list[JsonObject], params: Params) -> JsonObject:
 def _added(ledger: Ledger, subscription: JsonObject, params: Params) -> JsonObject:
     price = _price(ledger, params)
     quantity = params.integer("quantity", 1, minimum=0)
-    one = Ordered(price, 1 if quantity is None else quantity, params.metadata())
+    counted = None if is_metered(price) else 1 if quantity is None else quantity
+    one = Ordered(price, counted, params.metadata())
     trial = subscription["trial_end"] if subscription["status"] == "trialing" else None
     now = ledger.clock.now()
     return new_item(ledger, subscription["id"], one, now, trial, subscription["billing_cycle_anchor"])
@@ -92,8 +113,9 @@ def _price(ledger: Ledger, params: Params) -> JsonObject:
 
 
 def _changed(ledger: Ledger, subscription: JsonObject, item: JsonObject, params: Params) -> None:
-    quantity = params.integer("quantity", item["quantity"], minimum=0)
-    item |= {"quantity": quantity, "metadata": params.metadata(item["metadata"])}
+    item["metadata"] = params.metadata(item["metadata"])
+    if not is_metered(item["price"]):
+        item["quantity"] = params.integer("quantity", item.get("quantity", 1), minimum=0)
     if not params.given("price"):
         return
     price, old = _price(ledger, params), item["price"]["recurring"]
@@ -119,5 +141,5 @@ def _prorated(ledger: Ledger, subscription: JsonObject, item: JsonObject, sign: 
     if subscription["status"] not in ("active", "past_due"):
         return []
     now, start, end = ledger.clock.now(), item["current_period_start"], item["current_period_end"]
-    amount = round(amount_of(item) * share_left(start, end, now))
-    return [Line(item["price"], item["quantity"], sign * amount, now, end, item["id"], proration=True)]
+    amount = round(amount_of(ledger, item) * share_left(start, end, now))
+    return [Line(item["price"], item.get("quantity"), sign * amount, now, end, item["id"], proration=True)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sandbox.stripe.amounts import cost, is_metered
 from sandbox.stripe.invoice_drafts import Line
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.periods import end_after
@@ -13,7 +14,8 @@ class Ordered:
     """A price in a quantity; for a subscription item or a line of a session."""
 
     price: JsonObject
-    quantity: int
+    quantity: int | None
+    """None: metered."""
     metadata: JsonObject = field(default_factory=dict)
 
 
@@ -33,9 +35,9 @@ def new_item(
             "discounts": [],
             "metadata": dict(one.metadata),
             "price": one.price,
-            "quantity": one.quantity,
             "subscription": subscription,
             "tax_rates": [],
+            **({} if is_metered(one.price) else {"quantity": one.quantity}),
         }
     )
 
@@ -54,16 +56,16 @@ def show_items(ledger: Ledger, subscription: JsonObject) -> None:
         ledger.store.put(item)
 
 
-def amount_of(item: JsonObject) -> int:
+def amount_of(ledger: Ledger, item: JsonObject) -> int:
     """What one period of the item costs."""
-    return int(item["price"]["unit_amount"] * item["quantity"])
+    return cost(ledger, item["price"], item.get("quantity"))
 
 
-def period_line(item: JsonObject, *, free: bool = False) -> Line:
+def period_line(ledger: Ledger, item: JsonObject, *, free: bool = False) -> Line:
     """What the item's present period costs, as a line; nothing while `free`."""
     start, end = item["current_period_start"], item["current_period_end"]
-    amount = 0 if free else amount_of(item)
-    return Line(item["price"], item["quantity"], amount, start, end, item["id"], metadata=item["metadata"])
+    amount = 0 if free else amount_of(ledger, item)
+    return Line(item["price"], item.get("quantity"), amount, start, end, item["id"], metadata=item["metadata"])
 
 
 def set_cancel_at_period_end(ledger: Ledger, subscription: JsonObject, *, wanted: bool) -> None:

@@ -1,13 +1,20 @@
 """How a subscription begins: what was ordered, its first periods and its first invoice."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from sandbox.stripe import invoicing
+from sandbox.stripe.amounts import cost
 from sandbox.stripe.discounts import lasting, new_discount
 from sandbox.stripe.invoice_drafts import Line, new_invoice
 from sandbox.stripe.ledger import Ledger
-from sandbox.stripe.shapes import JsonObject, embedded
+from sandbox.stripe.shapes import JsonObject, copied, embedded
 from sandbox.stripe.subscribed_items import Ordered, new_item, period_line, set_cancel_at_period_end
+
+BILLING_MODES: Final[dict[str, JsonObject]] = {
+    "classic": {"flexible": None, "type": "classic"},
+    "flexible": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class Order:
     description: str | None = None
     coupons: list[tuple[str, str | None]] = field(default_factory=list)
     missing_payment_method: str = "create_invoice"
+    billing_mode: str = "flexible"
 
 
 def begin(ledger: Ledger, order: Order) -> tuple[JsonObject, JsonObject]:
@@ -56,10 +64,8 @@ def begin(ledger: Ledger, order: Order) -> tuple[JsonObject, JsonObject]:
         ledger.store.note("days_until_due")[name] = order.days_until_due
     if order.cancel_at_period_end:
         set_cancel_at_period_end(ledger, subscription, wanted=True)
-    lines = [period_line(item, free=trialing) for item in items]
-    lines += [
-        Line(one.price, one.quantity, one.price["unit_amount"] * one.quantity, now, now) for one in order.one_time
-    ]
+    lines = [period_line(ledger, item, free=trialing) for item in items]
+    lines += [Line(one.price, one.quantity, cost(ledger, one.price, one.quantity), now, now) for one in order.one_time]
     invoice = new_invoice(ledger, order.customer, lines, "subscription_create", subscription)
     subscription["latest_invoice"] = invoice["id"]
     subscription["discounts"] = lasting(ledger, subscription["discounts"])
@@ -76,7 +82,7 @@ def _defaults(order: Order, items: list[JsonObject], now: int) -> JsonObject:
         "application_fee_percent": None,
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor_config": None,
-        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
+        "billing_mode": copied(BILLING_MODES[order.billing_mode]),
         "billing_schedules": [],
         "billing_thresholds": None,
         "cancel_at": order.cancel_at,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sandbox.stripe import invoicing
+from sandbox.stripe import invoicing, pending_updates
 from sandbox.stripe.discounts import lasting
 from sandbox.stripe.invoice_drafts import Line, new_invoice
 from sandbox.stripe.ledger import Ledger
@@ -29,6 +29,10 @@ def after_payment(ledger: Ledger, subscription: JsonObject, invoice: JsonObject,
     status = subscription["status"]
     if status in ENDED:
         return
+    if pending_updates.awaits(ledger, subscription, invoice):
+        if paid:
+            pending_updates.apply(ledger, subscription)
+        return
     if paid:
         if status in ("incomplete", "past_due", "unpaid") and subscription["latest_invoice"] == invoice["id"]:
             _become(ledger, subscription, "active")
@@ -43,6 +47,20 @@ def after_payment(ledger: Ledger, subscription: JsonObject, invoice: JsonObject,
         cancel_now(ledger, subscription, reason="payment_failed")
     else:
         _become(ledger, subscription, ledger.settings.dunning_end)
+
+
+def after_giving_up(ledger: Ledger, subscription: JsonObject, invoice: JsonObject) -> None:
+    """What a voided or written-off invoice means: with the latest one gone, nothing is late any more."""
+    if subscription["status"] == "past_due" and subscription["latest_invoice"] == invoice["id"]:
+        _become(ledger, subscription, "active")
+
+
+def become_overdue(ledger: Ledger, subscription: JsonObject, invoice: JsonObject) -> None:
+    """An invoice that was sent passed its due date."""
+    ledger.store.note("overdue")[invoice["id"]] = True
+    ledger.emit("invoice.overdue", invoice)
+    if subscription["status"] == "active":
+        _become(ledger, subscription, "past_due")
 
 
 def _become(ledger: Ledger, subscription: JsonObject, status: str) -> None:
@@ -83,7 +101,7 @@ def renew(ledger: Ledger, subscription: JsonObject) -> None:
         show_items(ledger, subscription)
         if subscription["status"] == "trialing":
             subscription["status"] = "active"
-        invoice = bill(ledger, subscription, [period_line(item) for item in due], "subscription_cycle")
+        invoice = bill(ledger, subscription, [period_line(ledger, item) for item in due], "subscription_cycle")
         invoice["period_start"], invoice["period_end"] = period
     if invoice["automatically_finalizes_at"] is not None and invoice["automatically_finalizes_at"] <= now:
         finalize_and_collect(ledger, invoice)
@@ -140,7 +158,10 @@ def resume(ledger: Ledger, subscription: JsonObject) -> None:
             }
         show_items(ledger, subscription)
         invoice = bill(
-            ledger, subscription, [period_line(i) for i in items_of(ledger, subscription)], "subscription_update"
+            ledger,
+            subscription,
+            [period_line(ledger, i) for i in items_of(ledger, subscription)],
+            "subscription_update",
         )
     ledger.emit("customer.subscription.resumed", subscription)
     finalize_and_collect(ledger, invoice)

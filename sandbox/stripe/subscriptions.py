@@ -3,6 +3,7 @@
 from typing import Final
 
 from sandbox.stripe import invoicing
+from sandbox.stripe.amounts import is_metered
 from sandbox.stripe.catalog import new_price
 from sandbox.stripe.discounts import chosen_coupons, new_discount
 from sandbox.stripe.errors import declined, invalid, required
@@ -14,7 +15,7 @@ from sandbox.stripe.proration import BEHAVIOURS, apply_items
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject, copied
 from sandbox.stripe.subscribed_items import Ordered, items_of, set_cancel_at_period_end, show_items
-from sandbox.stripe.subscription_start import Order, begin
+from sandbox.stripe.subscription_start import BILLING_MODES, Order, begin
 from sandbox.stripe.subscription_state import ENDED, cancel_now, collect, end_trial, resume
 
 SECONDS_A_DAY: Final = 86400
@@ -38,6 +39,13 @@ def ordered(ledger: Ledger, params: Params) -> Ordered:
         price = new_price(ledger, params.hash("price_data"))
     else:
         raise required(params.named("price"))
+    if is_metered(price):
+        if "quantity" in params:
+            message = (
+                f"Quantity should not be specified where usage_type is `metered`. Remove quantity from `{params.path}`"
+            )
+            raise invalid(message, params.named("quantity"))
+        return Ordered(copied(price), None, params.metadata())
     quantity = params.integer("quantity", 1, minimum=0)
     return Ordered(copied(price), 1 if quantity is None else quantity, params.metadata())
 
@@ -88,6 +96,7 @@ def _begun(ledger: Ledger, customer: JsonObject, params: Params) -> JsonObject:
             description=params.text("description"),
             coupons=chosen_coupons(ledger, params),
             missing_payment_method=end_behaviour.text("missing_payment_method") or "create_invoice",
+            billing_mode=params.hash("billing_mode").choice("type", tuple(BILLING_MODES)) or "flexible",
         ),
     )
     ledger.emit("customer.subscription.created", subscription)
@@ -125,7 +134,8 @@ def _update(ledger: Ledger, call: Call) -> JsonObject:
             _change_fields(ledger, subscription, params)
         items = list(params.hashes("items"))
         if items:
-            apply_items(ledger, subscription, items, behaviour)
+            pending = params.choice("payment_behavior", BEHAVIOURS_OF_PAYMENT) == "pending_if_incomplete"
+            apply_items(ledger, subscription, items, behaviour, pending=pending)
         if params.text("trial_end") == "now" and subscription["status"] == "trialing":
             _end_trial_now(ledger, subscription)
     return subscription

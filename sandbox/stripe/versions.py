@@ -95,7 +95,7 @@ def _old_subscription(item: JsonObject, _: JsonObject) -> None:
     item["current_period_end"] = min((entry.pop("current_period_end") for entry in entries), default=None)
     item["discount"] = None
     item["plan"] = entries[0]["plan"] if len(entries) == 1 else None
-    item["quantity"] = entries[0]["quantity"] if len(entries) == 1 else None
+    item["quantity"] = entries[0].get("quantity") if len(entries) == 1 else None
     item.pop("billing_mode", None)
     item.pop("billing_schedules", None)
 

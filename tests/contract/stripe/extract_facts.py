@@ -38,6 +38,7 @@ ROOTS: Final = (
     "refund",
     "subscription",
     "subscription_item",
+    "subscription_schedule",
     "test_helpers.test_clock",
     "webhook_endpoint",
 )
@@ -83,6 +84,7 @@ SERVED: Final = tuple(
         "promotion_codes",
         "refunds",
         "subscription_items",
+        "subscription_schedules",
         "subscriptions",
         "test_helpers/test_clocks",
         "webhook_endpoints",
