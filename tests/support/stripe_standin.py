@@ -62,11 +62,12 @@ class Shop:
     client: stripe.StripeClient
     http: aiohttp.ClientSession
 
-    async def price(self, amount: int = 1000, interval: str | None = "month", **extra: Any) -> Any:
+    async def price(self, amount: int | None = 1000, interval: str | None = "month", **extra: Any) -> Any:
         """A price of a new product; `interval` None is a one-time price."""
         product = await self.client.v1.products.create_async({"name": "Pro"})
         recurring = {"recurring": {"interval": interval}} if interval else {}
-        params: Any = {"product": product.id, "currency": "usd", "unit_amount": amount, **recurring, **extra}
+        cost = {} if amount is None else {"unit_amount": amount}
+        params: Any = {"product": product.id, "currency": "usd", **cost, **recurring, **extra}
         return await self.client.v1.prices.create_async(params)
 
     async def session(self, *prices: Any, mode: str = "subscription", **extra: Any) -> Any:
