@@ -94,10 +94,46 @@ async def live(shop: Shop) -> None:
     await shop.control(f"pay/{late.id}", outcome="async_fail")
     await shop.control(f"pay/{(await shop.session(once, mode='payment')).id}", outcome="fail")
     await shop.control(f"pay/{(await shop.session(once, mode='payment')).id}", outcome="expire")
+    await change_later(shop, monthly, dearer)
     coupon = await v1.coupons.create_async({"percent_off": 100, "duration": "once"})
     await shop.bought(monthly, discounts=[{"coupon": coupon.id}])
     await v1.promotion_codes.create_async({"promotion": {"type": "coupon", "coupon": coupon.id}})
     await v1.customers.delete_async(customer)
+
+
+async def change_later(shop: Shop, price: Any, dearer: Any) -> None:
+    """A schedule, a change that lapses unpaid, an invoice that is overdue, metered and tiered prices."""
+    v1 = shop.client.v1
+    planned = await shop.subscribed(price)
+    made = await v1.subscription_schedules.create_async({"from_subscription": planned.id})
+    first = {"start_date": made.phases[0].start_date, "end_date": made.phases[0].end_date}
+    phases: Any = [{"items": [{"price": price.id}], **first}, {"items": [{"price": dearer.id}]}]
+    await v1.subscription_schedules.update_async(made.id, {"phases": phases})
+    await shop.control(f"payment_method/{planned.customer}", outcome="fail")
+    behaviour: Any = {"proration_behavior": "always_invoice", "payment_behavior": "pending_if_incomplete"}
+    items: Any = [{"id": planned["items"].data[0].id, "price": dearer.id}]
+    await v1.subscriptions.update_async(planned.id, {"items": items, **behaviour})
+    by_use = await shop.price(
+        None,
+        None,
+        billing_scheme="tiered",
+        tiers_mode="graduated",
+        tiers=[{"up_to": "inf", "unit_amount": 3}],
+        recurring={"interval": "month", "usage_type": "metered", "meter": "mtr_1"},
+    )
+    sent: Any = {
+        "customer": planned.customer,
+        "items": [{"price": by_use.id}],
+        "billing_mode": {"type": "classic"},
+        "collection_method": "send_invoice",
+        "days_until_due": 3,
+        "add_invoice_items": [],
+    }
+    sent["items"].append({"price": price.id})
+    await v1.subscriptions.create_async(sent)
+    shop.standin.advance(DAY)
+    await shop.control(f"payment_method/{planned.customer}", outcome="succeed")
+    shop.standin.advance(70 * DAY)
 
 
 async def test_every_event_of_a_life_fits_the_description(shop: Shop) -> None:
@@ -121,15 +157,19 @@ async def test_every_event_of_a_life_fits_the_description(shop: Shop) -> None:
         "customer.deleted",
         "customer.subscription.created",
         "customer.subscription.deleted",
+        "customer.subscription.pending_update_expired",
         "customer.subscription.trial_will_end",
         "customer.subscription.updated",
         "invoice.finalized",
+        "invoice.overdue",
         "invoice.paid",
         "invoice.payment_failed",
         "invoice.payment_succeeded",
         "payment_intent.payment_failed",
         "refund.created",
         "refund.failed",
+        "subscription_schedule.released",
+        "subscription_schedule.updated",
     } <= types
 
 
