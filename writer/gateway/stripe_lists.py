@@ -14,8 +14,11 @@ _PAGE: Final = 100
 
 
 class Listing(StrEnum):
-    """What is listed. Archived products and prices are among them; deleted objects are on no list."""
+    """What is listed. Deleted objects are on no list."""
 
+    ACTIVE_PRODUCTS = "active_products"
+    ACTIVE_PRICES = "active_prices"
+    """Without archived ones, and without the many that a checkout made for itself."""
     PRODUCTS = "products"
     PRICES = "prices"
     CUSTOMERS = "customers"
@@ -79,6 +82,8 @@ class StripeLists:
 _CUSTOMER: Final = {"expand": ["data.customer"]}
 
 _LISTS: Final[Mapping[Listing, tuple[str, Mapping[str, Any]]]] = {
+    Listing.ACTIVE_PRODUCTS: ("/v1/products", {"active": "true"}),
+    Listing.ACTIVE_PRICES: ("/v1/prices", {"active": "true"}),
     Listing.PRODUCTS: ("/v1/products", {}),
     Listing.PRICES: ("/v1/prices", {}),
     Listing.CUSTOMERS: ("/v1/customers", {}),

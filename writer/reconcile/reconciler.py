@@ -17,9 +17,10 @@ from writer.outbox import Cause
 from writer.reconcile import findings, ownership, runs, unlisted
 from writer.reconcile.findings import Finding, FindingKind
 from writer.reconcile.repair import Repair
-from writer.reconcile.runs import Run
+from writer.reconcile.runs import ClaimLostError, Run
 from writer.reconcile.stages import Stage, bound, following, listing
 from writer.reconcile.walk import ComparedPage, Walk
+from writer.supervision import DATABASE_FAULTS, is_outage
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,19 @@ class Reconciler:
 
     async def step(self, run: Run) -> Run:
         """The run after one more step."""
+        try:
+            return await self._step(run)
+        except (StripeUnavailableError, ClaimLostError):
+            raise
+        except Exception as error:
+            # Nobody foresaw it: tried again for a while, and then the other stages have their turn.
+            if run.attempts < _PATIENCE or (isinstance(error, DATABASE_FAULTS) and is_outage(error)):
+                raise
+            _log.exception("reconcile gives a stage up run=%d stage=%s", run.id, run.stage.value)
+            await self._repair.failed(run, run.stage.value, type(error).__name__)
+            return await self._transactions.run(lambda connection: self._next(connection, run, None, 0))
+
+    async def _step(self, run: Run) -> Run:
         listed = listing(run.stage, whole=run.whole)
         if listed is not None:
             return await self._list(run, listed)

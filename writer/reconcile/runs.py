@@ -17,7 +17,7 @@ CLAIM_SECONDS: Final = 30.0
 """How long a run is left to a worker that is not heard of."""
 
 FIRST_LOOK_BACK: Final = "30 days"
-"""How far the very first run looks for what is over: as long as Stripe keeps events. `full` and import see more."""
+"""How far the very first run looks for what is over, and one after failures: as long as Stripe keeps events."""
 
 
 class ClaimLostError(Exception):
@@ -220,11 +220,13 @@ SELECT id FROM reconcile_runs
 WHERE finished_at IS NULL AND kind = :kind AND (since IS NULL OR NOT :full) ORDER BY id LIMIT 1
 """)
 
+# A run that could not compare everything is no good beginning for the next one, as long as it is not ages ago.
 _ADD: Final = text("""
 INSERT INTO reconcile_runs (kind, cause, night, stage, since)
-VALUES (:kind, :cause, CAST(:night AS date), :stage, CASE WHEN NOT :full AND :kind = 'reconcile' THEN coalesce(
-    (SELECT max(created_at) FROM reconcile_runs WHERE finished_at IS NOT NULL),
-    now() - CAST(CAST(:look_back AS text) AS interval)) END)
+VALUES (:kind, :cause, CAST(:night AS date), :stage, CASE WHEN NOT :full AND :kind = 'reconcile' THEN (
+    SELECT greatest(max(created_at) FILTER (WHERE failed = 0),
+        least(max(created_at), now() - CAST(CAST(:look_back AS text) AS interval)))
+    FROM reconcile_runs WHERE finished_at IS NOT NULL) END)
 RETURNING id
 """)
 

@@ -59,6 +59,14 @@ _BACK: Final[Mapping[Listing, timedelta]] = {
 fail for weeks, a bank decides for months."""
 
 
+_OPEN_ONLY: Final[Mapping[Stage, Listing]] = {
+    Stage.PRODUCTS: Listing.ACTIVE_PRODUCTS,
+    Stage.PRICES: Listing.ACTIVE_PRICES,
+    Stage.SUBSCRIPTIONS: Listing.OPEN_SUBSCRIPTIONS,
+}
+"""What a bounded run lists instead: the rest only grows."""
+
+
 def stages(kind: RunKind, *, whole: bool) -> tuple[Stage, ...]:
     """The stages of a run; `whole`: it lists everything."""
     if kind is RunKind.IMPORT:
@@ -75,8 +83,8 @@ def following(kind: RunKind, stage: Stage, *, whole: bool) -> Stage | None:
 
 def listing(stage: Stage, *, whole: bool) -> Listing | None:
     """What the stage lists; None: it looks at what is held."""
-    if stage is Stage.SUBSCRIPTIONS and not whole:
-        return Listing.OPEN_SUBSCRIPTIONS
+    if not whole and stage in _OPEN_ONLY:
+        return _OPEN_ONLY[stage]
     return Listing(stage.value) if stage.value in set(Listing) else None
 
 

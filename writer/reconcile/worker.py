@@ -103,17 +103,24 @@ class Worker:
                 told(run)
                 await asyncio.sleep(0)  # payers' work has its turn
         except StripeUnavailableError as error:
-            return await self._put_off(run, error)
+            return await self._put_off(run, str(error), error.retry_after)
+        except ClaimLostError:
+            raise
+        except Exception as error:
+            if isinstance(error, DATABASE_FAULTS) and is_outage(error):
+                raise
+            _log.exception("reconcile failed run=%d stage=%s", run.id, run.stage.value)
+            return await self._put_off(run, f"{type(error).__name__} at {run.stage.value}; the log says more", None)
         _log.info(
             "reconcile finished run=%d cause=%s seconds=%d %s", run.id, run.cause,
             (run.finished_at - run.created_at) // SECOND, " ".join(f"{k}={v}" for k, v in run.counts.named().items()),
         )  # fmt: skip
         return run
 
-    async def _put_off(self, run: Run, error: StripeUnavailableError) -> Run:
-        pause = self._schedule.pause(run.attempts + 1, error.retry_after)
-        _log.warning("reconcile waits run=%d seconds=%.1f reason=%r", run.id, pause, str(error))
-        return await self._transactions.run(lambda connection: runs.put_off(connection, run, pause, str(error)))
+    async def _put_off(self, run: Run, reason: str, asked: float | None) -> Run:
+        pause = self._schedule.pause(run.attempts + 1, asked)
+        _log.warning("reconcile waits run=%d seconds=%.1f reason=%r", run.id, pause, reason)
+        return await self._transactions.run(lambda connection: runs.put_off(connection, run, pause, reason))
 
     @asynccontextmanager
     async def _kept(self, run: Run) -> AsyncIterator[None]:

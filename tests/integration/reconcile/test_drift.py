@@ -24,6 +24,7 @@ async def test_what_agrees_is_left_alone_and_costs_its_lists_only(office: Office
     await town.settled()
     before, asked = await revision(office), office.asked()
     for full in (False, True):
+        town.wait(60)
         report = await office.reconciled(full=full)
         assert report["findings"] == []
         assert counts(report) == {}

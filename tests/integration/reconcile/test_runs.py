@@ -8,7 +8,8 @@ import pytest
 from tests.support.reconciling import ACTOR, Office, counts, found
 from tests.support.town import owned
 from tests.support.waiting import eventually, until
-from writer.gateway.stripe_lists import Listing
+from writer.gateway.errors import StripeUnavailableError
+from writer.gateway.stripe_lists import Listing, Page, StripeLists
 from writer.reconcile import runs
 from writer.reconcile.runs import Run, RunId, request_run
 from writer.reconcile.stages import RunKind, Stage
@@ -170,6 +171,37 @@ async def test_a_cursor_that_stripe_does_not_know_any_more(office: Office) -> No
     report = await office.report(begun)
     assert (report["state"], report["failed"]) == ("finished", 0)  # what it stood at was gone: listed again
     assert not set(ids) & found(report, "unknown_in_stripe").keys()
+
+
+async def test_a_list_that_the_key_may_not_read(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries it is passed over and reported; the other lists are compared all the same."""
+    whole, tried = StripeLists.page, 0
+
+    async def page(self: StripeLists, listing: Listing, **options: Any) -> Page:
+        nonlocal tried
+        if listing is Listing.OPEN_INVOICES:
+            tried += 1
+            raise StripeUnavailableError("it refuses STRIPE_SECRET_KEY for this request (403)")
+        return await whole(self, listing, **options)
+
+    monkeypatch.setattr(StripeLists, "page", page)
+    price = await office.town.price("archive", None)
+    await office.miss()
+    session = await office.town.shop.bought(price, mode="payment", metadata=owned())
+    begun = await office.requests.begin(ACTOR, full=False)
+    working = office.worker()
+    async with asyncio.timeout(20):
+        while not await finished(office, begun):
+            await working.work_on(RunKind.RECONCILE)
+            await office.town.ingest.query("UPDATE reconcile_runs SET next_attempt_at = now()")
+    report = await office.report(begun)
+    assert found(report, "failed").keys() == {"open_invoices"}
+    assert "403" in found(report, "failed")["open_invoices"]["reason"]
+    assert session.id in found(report, "unknown_here")
+    assert tried > 3
+    later = await office.requests.begin(ACTOR, full=False)
+    assert later.since is not None
+    assert later.since < begun.created_at  # a run that missed something is no beginning for the next
 
 
 async def test_another_accounts_key_ends_nothing(office: Office) -> None:
