@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +12,7 @@ from writer.apply.gateway import Gateway
 from writer.db.transaction import CatalogueMovedError, Transactions
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import ObjectKind
+from writer.domain.stripe.watermark import Verdict
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.gateway.pages import Fetched
 from writer.outbox import Cause
@@ -62,6 +63,9 @@ class Repair:
         match compared.standing:
             case Standing.UNREADABLE:
                 await self.failed(run, compared.id, str(compared.detail.get("reason")))
+            case Standing.DIFFERENT | Standing.UNKNOWN if compared.held.fetch(compared.as_of) is Verdict.UNCLEAR:
+                # It changed within the seconds around the page: only another look tells whether it is right by now.
+                await self.unlisted(run, compared.kind, compared.id)
             case Standing.DIFFERENT | Standing.UNKNOWN:
                 await self.guarded(run, compared.id, lambda: self._apply(run, compared))
             case Standing.SAME | Standing.AHEAD:
@@ -93,7 +97,10 @@ class Repair:
         if fetched.object is None or fetched.object.get("deleted"):
             return await self._gone(run, kind, object_id)
         for compared in await self._walk.compare(kind, [fetched.object], fetched.as_of):
-            await self.listed(run, compared)
+            if compared.standing is Standing.UNREADABLE:
+                await self.listed(run, compared)
+            elif compared.standing in {Standing.DIFFERENT, Standing.UNKNOWN}:
+                await self._apply(run, compared)
         return True
 
     async def _gone(self, run: Run, kind: ObjectKind, object_id: str) -> bool:
@@ -141,7 +148,7 @@ class Repair:
             _log.exception("reconcile failed run=%d object=%s", run.id, object_id)
             await self.failed(run, object_id, f"{type(error).__name__}: {error}")
 
-    async def _fetch(self, kind: ObjectKind, object_id: str) -> Fetched:
+    async def _fetch(self, kind: ObjectKind, object_id: str) -> Fetched:  # noqa: PLR0911 - one way for each kind
         match kind:
             case ObjectKind.SUBSCRIPTION:
                 return await self._gateway.retrieve_subscription(object_id)
@@ -155,8 +162,14 @@ class Repair:
                 return await self._gateway.retrieve_product(object_id)
             case ObjectKind.PRICE:
                 return await self._gateway.retrieve_price(object_id)
+            case ObjectKind.REFUND:
+                return await self._gateway.retrieve_refund(object_id)
+            case ObjectKind.DISPUTE:
+                return await self._gateway.retrieve_dispute(object_id)
+            case ObjectKind.CHARGE:
+                raise ValueError("charges are not compared")
             case _:
-                raise ValueError(f"{kind} is not fetched one by one")
+                assert_never(kind)
 
 
 def _cause(run: Run) -> Cause:

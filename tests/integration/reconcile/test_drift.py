@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from tests.support.reconciling import Office, counts, found
 from tests.support.stripe_standin import DAY
 from tests.support.town import owned
+from writer.gateway.stripe_lists import Listing, Page, StripeLists
 from writer.outbox import Cause
 
 LISTS = {
@@ -61,6 +64,46 @@ async def test_a_subscription_that_changed_unheard(office: Office) -> None:
     assert found(report, "repaired")[bought.id][f"{item}.quantity"] == [1, 3]
     assert await town.features() == ["archive"]
     assert counts(await office.reconciled()) == {}
+
+
+async def test_what_changed_while_it_was_compared_is_no_drift(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that overtakes the page is newer than the page: nothing is taken back, and nothing is reported."""
+    town = office.town
+    cheap, dear = await town.price("export"), await town.price("archive")
+    bought = await town.subscribed(cheap)
+    await town.settled()
+    town.wait(60)
+    whole = StripeLists.page
+
+    async def page(self: StripeLists, listing: Listing, **options: Any) -> Page:
+        found = await whole(self, listing, **options)
+        if listing is Listing.OPEN_SUBSCRIPTIONS:
+            await town.change(bought, items=[{"id": bought["items"].data[0].id, "price": dear.id}])
+            await town.settled()
+        return found
+
+    monkeypatch.setattr(StripeLists, "page", page)
+    report = await office.reconciled()
+    assert report["findings"] == []
+    assert counts(report) == {}
+    assert await town.features() == ["archive"]
+
+
+async def test_an_event_that_waits_is_no_drift(office: Office) -> None:
+    """What the inbox is about to bring is left to it."""
+    town = office.town
+    bought = await town.subscribed(await town.price("export"))
+    await town.settled()
+    await town.ingest.query(
+        "UPDATE webhook_events SET status = 'pending', received_at = now(), claimed_until = now() + interval '1 h' "
+        "WHERE object_id = :id",
+        id=bought.id,
+    )
+    await town.ingest.query("UPDATE subscriptions SET status = 'unpaid'")
+    town.wait(60)
+    assert counts(await office.reconciled()) == {}
+    await town.ingest.query("UPDATE webhook_events SET attempts = 3 WHERE status = 'pending'")
+    assert found(await office.reconciled(), "repaired").keys() == {bought.id}
 
 
 async def test_a_renewal_that_was_not_heard_of(office: Office) -> None:
