@@ -131,7 +131,7 @@ class Sweep:
         _log.warning("Stripe's event list no longer reaches back to %s: a reconcile run begins", format_time(cursor))
 
         async def begin_anew(connection: AsyncConnection) -> None:
-            await request_run(connection, "sweep")
+            await request_run(connection, "sweep", full=True)
             await self._cursor.advance(connection, now)
 
         await self._transactions.run(begin_anew)
