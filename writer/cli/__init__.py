@@ -10,6 +10,7 @@ from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.events import events
+from writer.cli.imports import import_
 from writer.cli.keys import key
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
@@ -37,6 +38,7 @@ for _command in (
     unassigned,
     claim,
     stripe,
+    import_,
     migrate,
     check_settings,
 ):
