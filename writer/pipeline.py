@@ -22,6 +22,7 @@ from writer.gateway.fetching import FetchNeededError, allow_or_raise
 from writer.lanes import FETCHERS, WORKERS, Lanes
 from writer.outbox import Cause
 from writer.pending import Newest, PendingEvents, settle
+from writer.recompute import DocumentTooLargeError
 from writer.schedule import Schedule
 from writer.supervision import DATABASE_FAULTS, SPREAD, Outage, jittered, pauses
 
@@ -142,7 +143,7 @@ class Pipeline:
         except FetchNeededError:
             if not self._lanes.fetch(object_id):
                 await self._pending.postpone(object_id, newest, jittered(LATER_SECONDS))
-        except (ShapeError, StripeRefusedError) as error:
+        except (ShapeError, StripeRefusedError, DocumentTooLargeError) as error:
             await self._give_up(object_id, newest, error)
         except StripeUnavailableError as error:
             await self._put_off(object_id, newest, error, self._outage, error.retry_after)

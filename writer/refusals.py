@@ -44,7 +44,8 @@ _STATUS: Final[dict[type[RefusedError], HTTPStatus]] = {
 def as_problem(error: RefusedError) -> Problem:
     """The refusal as a problem document."""
     more: dict[str, Any] = {"faults": list(error.faults)} if error.faults else {}
-    return Problem(_STATUS.get(type(error), HTTPStatus.BAD_REQUEST), error.code, error.detail, **more)
+    statuses = (status for kind, status in _STATUS.items() if isinstance(error, kind))
+    return Problem(next(statuses, HTTPStatus.BAD_REQUEST), error.code, error.detail, **more)
 
 
 def answered(handler: Callable[[web.Request], Awaitable[R]]) -> Callable[[web.Request], Awaitable[R]]:

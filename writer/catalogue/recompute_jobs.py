@@ -24,7 +24,7 @@ from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-CHUNK: Final = 100
+CHUNK: Final = 25
 """Users a transaction, most of whose work is done outside the project's lock."""
 
 _POLL_SECONDS: Final = 1.0

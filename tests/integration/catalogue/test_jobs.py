@@ -30,10 +30,11 @@ async def test_one_user_who_cannot_be_computed_holds_up_nobody(
     side: Operating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chunk is halved until that user is left, who is named in the audit log; all others get what they have."""
-    monkeypatch.setattr("writer.catalogue.recompute_jobs.CHUNK", 64)
+    monkeypatch.setattr("writer.recompute._LARGE_BYTES", 10_000)
+    monkeypatch.setattr("writer.recompute._MOST_BYTES", 20_000)
     await side.project()
     await subscribed(side, "shop", "a", 40, "price_1")
-    await bought(side, "shop", "hoarder", 9_000, "price_1")
+    await bought(side, "shop", "hoarder", 200, "price_1")
     await subscribed(side, "shop", "z", 40, "price_1")
     await put(side, {"features": SUM, "plans": PLANS})
     await work_off(side.jobs())

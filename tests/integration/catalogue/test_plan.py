@@ -7,7 +7,7 @@ from common.identifiers import ProjectId
 from tests.support.holders import subscribed
 from tests.support.operating import ACTOR, Operating
 from tests.support.stripe_catalogue import mirror, price, product
-from writer.catalogue import imagined
+from writer.catalogue import imagined, impact
 from writer.catalogue.apply import Edit
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.parse import Faults, project_catalog
@@ -125,7 +125,7 @@ async def test_beyond_its_bound_the_count_is_told_as_a_lower_one(side: Operating
         project = await projects.find(connection, "shop")
         foreseen = await imagined.imagine(connection, [Edit(project, declared({}, {}))])
         (one,) = foreseen.projects
-        counted = await catalogue_plan.impact.count(
+        counted = await impact.count(
             connection, project.id, one.old, one.new, (), side.recompute.grace, side.clock.now(), most=10, size=10
         )
     assert (counted.computed, counted.changed, counted.is_exact) == (10, 10, False)
