@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common import catalogue as catalogues
@@ -189,16 +189,18 @@ async def read(connection: AsyncConnection, project_id: int, after: Position, li
     rows = await connection.execute(
         _READ, {"project_id": project_id, "epoch": after.epoch, "after": after.revision, "limit": limit}
     )
-    return [
-        OutboxEntry(
-            Position(row.epoch, row.revision),
-            documents.from_json(row.body) if row.op == "user" else catalogues.from_json(row.body),
-            row.user_count,
-            int.from_bytes(row.digest, "big"),
-            row.received_us,
-        )
-        for row in rows
-    ]
+    return [entry(row) for row in rows]
+
+
+def entry(row: Row[Any]) -> OutboxEntry:
+    """An entry from a row of `ENTRIES`."""
+    return OutboxEntry(
+        Position(row.epoch, row.revision),
+        documents.from_json(row.body) if row.op == "user" else catalogues.from_json(row.body),
+        row.user_count,
+        int.from_bytes(row.digest, "big"),
+        row.received_us,
+    )
 
 
 async def trim(connection: AsyncConnection, project_id: int, *, keep_seconds: float, keep_entries: int) -> int:
@@ -265,10 +267,13 @@ INSERT INTO outbox (project_id, epoch, revision, op, body, user_count, digest)
 VALUES (:project_id, :epoch, :revision, 'catalog', CAST(CAST(:body AS text) AS json), :user_count, :digest)
 """)
 
-_READ: Final = text("""
+ENTRIES: Final = """
 SELECT epoch, revision, op, body, user_count, digest, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us
 FROM outbox WHERE project_id = :project_id AND epoch = :epoch AND revision > :after ORDER BY revision LIMIT :limit
-""")
+"""
+"""What follows `:after` of `:epoch` in the outbox of `:project_id`, in order, at most `:limit`."""
+
+_READ: Final = text(ENTRIES)
 
 _TRIM: Final = text("""
 DELETE FROM outbox o USING relay_leases l, projects p

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import Instant
 from common.document import Document
+from common.identifiers import ProjectId
 from common.position import Position
 from common.wire import CatalogChanged, Change, UserChanged
 from writer import outbox
@@ -46,12 +47,14 @@ class Backlog:
 
         The head may be of a newer epoch.
         """
+        parameters = {"project_id": project_id, "epoch": after.epoch, "after": after.revision, "limit": limit}
         async with self._engine.connect() as connection:
-            page = await _read(connection, project_id, after, limit)
-            if not page.entries and page.head.position > after:
-                # What was committed between the two reads is seen by the next.
-                page = await _read(connection, project_id, after, limit)
-        return page
+            rows = (await connection.execute(_PAGE, parameters)).all()
+        first = rows[0]
+        digest = int.from_bytes(first.head_digest, "big")
+        standing = Standing(Position(first.head_epoch, first.head_revision), first.head_count, digest)
+        head = Head(project_id, ProjectId(first.public_id), standing)
+        return Page(head, [outbox.entry(row) for row in rows if row.revision is not None])
 
     async def start(self, project_id: int, cursor: Position) -> Start:
         """Where to go on from `cursor`: there, or where the project's present epoch begins."""
@@ -77,12 +80,6 @@ class Backlog:
         return [entry for entry in entries if entry.position <= until]
 
 
-async def _read(connection: AsyncConnection, project_id: int, after: Position, limit: int) -> Page:
-    entries = await outbox.read(connection, project_id, after, limit)
-    row = (await connection.execute(_HEAD, {"project_id": project_id})).one()
-    return Page(head_of(row), entries)
-
-
 def as_message(entry: OutboxEntry, now: Instant) -> Change:
     """The entry as it is told to sidecars."""
     if isinstance(entry.body, Document):
@@ -90,7 +87,13 @@ def as_message(entry: OutboxEntry, now: Instant) -> Change:
     return CatalogChanged(entry.body, now)
 
 
-_HEAD: Final = text("SELECT id, public_id, epoch, revision, user_count, digest FROM projects WHERE id = :project_id")
+# Head and entries in one snapshot, and one round trip: every change that is told passes here.
+_PAGE: Final = text(f"""
+SELECT p.public_id, p.epoch AS head_epoch, p.revision AS head_revision, p.user_count AS head_count,
+    p.digest AS head_digest, e.*
+FROM projects p LEFT JOIN LATERAL ({outbox.ENTRIES}) e ON true
+WHERE p.id = :project_id ORDER BY e.revision
+""")  # noqa: S608 - our own constant
 
 _START: Final = text("""
 SELECT p.id, p.public_id, p.epoch, p.revision, p.user_count, p.digest,

@@ -93,11 +93,13 @@ WITH held AS (
 SELECT held.*, p.public_id FROM held JOIN projects p ON p.id = held.project_id
 """)
 
+# Committed without waiting for the disk: a cursor that went back in a crash only tells again what was told.
 _ADVANCE: Final = text("""
 UPDATE relay_leases
 SET relayed_epoch = greatest(relayed_epoch, :epoch),
     relayed_revision = CASE WHEN (relayed_epoch, relayed_revision) < (:epoch, :revision) THEN :revision
                             ELSE relayed_revision END
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unflushed
 WHERE project_id = :project_id AND owner = :owner AND fence = :fence
 """)
 
