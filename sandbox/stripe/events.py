@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sandbox.stripe.errors import invalid
 from sandbox.stripe.ledger import Ledger
-from sandbox.stripe.listing import page
+from sandbox.stripe.listing import page, within
 from sandbox.stripe.routing import Call, Routes
 from sandbox.stripe.shapes import JsonObject
 from sandbox.stripe.versions import rendered_event
@@ -54,7 +54,7 @@ def _list(ledger: Ledger, call: Call) -> JsonObject:
     patterns = [single] if single is not None else several
     found = [
         one
-        for one in ledger.store.all("event")
+        for one in within(list(ledger.store.all("event")), params, "created")
         if one["created"] >= oldest and (not patterns or any(fnmatchcase(one["type"], pattern) for pattern in patterns))
     ]
     if params.given("delivery_success"):
