@@ -1,12 +1,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit bench stripe-cli lock clean
+.PHONY: help demo up test lint format types imports unit prove bench stripe-cli lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The suite starts its own Postgres and Redis in each worker. Override: make unit PYTEST_ARGS="-k webhook -x"
 PYTEST_ARGS ?= -n 2
+LIVES ?= 10000
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +39,9 @@ imports: $(READY) ## Check which package may import which
 unit: $(READY) ## Run the tests only; PYTEST_ARGS chooses some
 	@echo "== pytest: tests on real servers"
 	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+prove: $(READY) ## Play LIVES=10000 generated lives with faults beside an oracle; SEED=… repeats some
+	@$(BIN)/python -m tests.lives.prove --lives $(LIVES) $(if $(SEED),--seed $(SEED))
 
 bench: $(READY) ## Measure the running product; BENCH_ARGS="latency" runs one; the report is in .sandbox/benchmarks
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
