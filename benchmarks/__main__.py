@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from benchmarks import backlog, latency, machine
+from benchmarks import backlog, catalogue, latency, machine
 from benchmarks.figures import Chapter, table
 from sandbox.interrupt import Interrupted, run
 from sandbox.service import ROOT
@@ -19,8 +19,10 @@ REPORT: Final = ROOT / ".sandbox" / "benchmarks" / "report.md"
 LOGS: Final = ROOT / ".sandbox" / "logs" / "benchmarks"
 
 Benchmark = Callable[[Stack], Awaitable[Chapter]]
-BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType({"latency": latency.measure, "backlog": backlog.measure})
-"""In the order in which they are run; what fills the database comes last."""
+BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
+    {"latency": latency.measure, "backlog": backlog.measure, "catalogue": catalogue.measure}
+)
+"""In the order in which they are run."""
 
 
 async def measure(names: Sequence[str], report: Path) -> int:
@@ -46,7 +48,8 @@ def _write(text: str, report: Path) -> None:
 
 def _report(chapters: Sequence[Chapter]) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    head = f"`make bench`, {now} UTC, on {machine.describe()}; load average at the end {machine.busy():.1f}."
+    head = f"`make bench`, {now} UTC, on {machine.describe()}. A flush to its disk takes "
+    head += f"{machine.flush_ms(Path(tempfile.gettempdir())):.1f} ms; load average at the end {machine.busy():.1f}."
     return f"# Measured\n\n{head}\n\n{table(chapters)}"
 
 

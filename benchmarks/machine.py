@@ -2,8 +2,15 @@
 
 import os
 import platform
+import statistics
+import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
+
+_FLUSHES: Final = 100
+_PAGE: Final = 8192
 
 
 def describe() -> str:
@@ -16,6 +23,18 @@ def describe() -> str:
 def busy() -> float:
     """How many processes wanted a core during the last minute: what else the machine was doing."""
     return os.getloadavg()[0]
+
+
+def flush_ms(folder: Path) -> float:
+    """Milliseconds that a page takes to the disk under `folder`, the median: every commit waits for it."""
+    took = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(_FLUSHES):
+            began = time.perf_counter()
+            os.write(file.fileno(), bytes(_PAGE))
+            os.fdatasync(file.fileno())
+            took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
 
 
 def _processor() -> str:
