@@ -91,7 +91,9 @@ async def _import(
         show_run(f"run {run.id}  {stage}  {run.counts.checked} compared{wait}", *run.progress)
 
     with _bar(quiet=as_json) as show_run:
-        return survey, await importing.bring(survey, actor(), tell)
+        return survey, await importing.bring(
+            survey, actor(), lambda done, total: show_run("whose customers are", done, total), tell
+        )
 
 
 @contextmanager

@@ -123,7 +123,9 @@ class Claims:
             await connection.execute(_CLAIM, {"id": claim.object_id, "user_id": claim.user})
             before = {"user_id": locked.user_id, "claimed_user_id": locked.claimed_user_id}
             after = {"user_id": claim.user, "projects": list(locked.projects)}
-            act = Act("object.claim", None, f"object:{claim.object_id}", claim.reason, before=before, after=after)
+            place = await projects.find(connection, locked.projects[0]) if len(locked.projects) == 1 else None
+            subject, project = f"object:{claim.object_id}", None if place is None else place.id
+            act = Act("object.claim", project, subject, claim.reason, before=before, after=after)
             await audit.record(connection, actor, act)
 
         revisions = await assign(claim.object_id, _cause(actor), first)

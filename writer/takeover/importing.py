@@ -72,8 +72,13 @@ class Import:
         now = self._ground.clock.now()
         return Survey(report.make(found, known, decided, placed, self._grace, now), checked)
 
-    async def bring(self, survey: Survey, actor: Actor, told: Callable[[Run], None]) -> Imported:
-        """Write whose customers are, then walk through the account; cut off, the next call goes on."""
+    async def bring(
+        self, survey: Survey, actor: Actor, linking_told: Callable[[int, int], None], told: Callable[[Run], None]
+    ) -> Imported:
+        """Write whose customers are, then walk through the account; cut off, the next call goes on.
+
+        `linking_told` hears how many of the map's customers are done, and how many there are; `told` of the walk.
+        """
         name = f"{actor.name}:{uuid4().hex[:8]}"
         ground = self._ground
         station = standalone(
@@ -86,7 +91,10 @@ class Import:
             livemode=self._livemode,
         )
         linking = Linking(ground.transactions, station.applier.assignment, livemode=self._livemode)
-        linked = sum([await linking.write(one, actor) for one in survey.links.links])
+        linked = 0
+        for done, one in enumerate(survey.links.links, start=1):
+            linked += await linking.write(one, actor)
+            linking_told(done, len(survey.links.links))
         run = await ground.transactions.run(lambda connection: self._begin(connection, actor))
         working = worker(station, Wakeup())
         while run.finished_at is None:

@@ -108,7 +108,7 @@ async def test_an_import_that_was_cut_off_goes_on(takeover: Takeover) -> None:
 
 
 async def test_the_report_tells_people_what_would_grant_nothing(takeover: Takeover) -> None:
-    """An archived price in no catalogue, a price without features, an invoice that no checkout made."""
+    """An archived price in no catalogue, a price without features, a paid invoice that no checkout made."""
     shop = takeover.shop
     await takeover.json("project", "create", "shop")
     old, idle = await shop.price(900), await shop.price(900)
@@ -117,10 +117,25 @@ async def test_the_report_tells_people_what_would_grant_nothing(takeover: Takeov
     await shop.bought(old)
     await shop.bought(idle, client_reference_id="ann")
     await shop.client.v1.prices.update_async(old.id, {"active": False})
+    await _invoiced(takeover, idle.product)
     told = await takeover.run("import", "--dry-run")
     assert told.exit_code == 0, told.output
     assert f"archived price {old.id} (Pro) is in no catalogue: 1 subscriptions would grant nothing" in told.stdout
     assert f"price {idle.id} (Pro) of shop grants no feature" in told.stdout
+    assert "1 paid invoices with prices of ours came without a checkout" in told.stdout
+
+
+async def _invoiced(takeover: Takeover, product: str) -> None:
+    """Somebody sold something by hand."""
+    client = takeover.shop.client.v1
+    once = await client.prices.create_async(
+        {"product": product, "currency": "usd", "unit_amount": 500, "metadata": {"project_id": "shop"}}
+    )
+    customer = await client.customers.create_async({})
+    await client.invoice_items.create_async({"customer": customer.id, "pricing": {"price": once.id}})
+    invoice = await client.invoices.create_async({"customer": customer.id, "pending_invoice_items_behavior": "include"})
+    await client.invoices.finalize_invoice_async(invoice.id)
+    await client.invoices.pay_async(invoice.id, {"paid_out_of_band": True})
 
 
 async def test_a_map_is_refused_whole(takeover: Takeover, tmp_path: Path) -> None:
