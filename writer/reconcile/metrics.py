@@ -2,8 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from common.clock import SECOND, Instant
+from common.clock import SECOND
 from writer.reconcile.findings import FindingKind
+from writer.reconcile.standing import RunsStanding
 
 
 class ReconcileMetrics:
@@ -32,8 +33,8 @@ class ReconcileMetrics:
         """One object was found so."""
         self._found.labels(finding.value, kind).inc()
 
-    def stands(self, *, running: bool, finished_at: Instant | None, seconds: float | None) -> None:
+    def stands(self, now: RunsStanding) -> None:
         """How things stand by the database."""
-        self._running.set(running)
-        self._finished.set(0 if finished_at is None else finished_at / SECOND)
-        self._seconds.set(0 if seconds is None else seconds)
+        self._running.set(now.running)
+        self._finished.set(0 if now.finished_at is None else now.finished_at / SECOND)
+        self._seconds.set(now.seconds or 0)

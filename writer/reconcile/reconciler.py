@@ -184,6 +184,7 @@ class Reconciler:
             await findings.unassigned(connection, run.id)
             for project_id in (await connection.execute(_PROJECTS_WITHOUT_JOB)).scalars().all():
                 await store.add_job(connection, project_id, f"reconcile:{run.id}", None)
+            await runs.forget(connection, run)
             return await runs.finish(connection, run)
 
         return await self._transactions.run(work)

@@ -20,6 +20,10 @@ FIRST_LOOK_BACK: Final = "30 days"
 """How far the very first run looks for what is over, and one after failures: as long as Stripe keeps events."""
 
 
+KEPT: Final = "180 days"
+"""How long a run's report can be read."""
+
+
 class ClaimLostError(Exception):
     """Another worker has taken the run over: leave it alone."""
 
@@ -74,15 +78,6 @@ class Run:
         return (len(order) if self.finished_at is not None else order.index(self.stage)), len(order)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What monitoring wants to know: whether a run is open, when the last one ended, and how many seconds it took."""
-
-    running: bool
-    finished_at: Instant | None
-    seconds: float | None
-
-
 async def request_run(
     connection: AsyncConnection,
     cause: str,
@@ -117,12 +112,6 @@ async def read(connection: AsyncConnection, run_id: int) -> Run | None:
 async def newest(connection: AsyncConnection, most: int, before: int | None = None) -> Sequence[Run]:
     """The last runs, the newest first; with `before` only those with a smaller id."""
     return [_run(row) for row in await connection.execute(_NEWEST, {"most": most, "before": before})]
-
-
-async def standing(connection: AsyncConnection) -> Standing:
-    """How reconciling stands, by all writers together."""
-    row = (await connection.execute(_STANDING, {"kind": RunKind.RECONCILE.value})).one()
-    return Standing(row.running, _instant(row.finished_at), row.seconds)
 
 
 async def claim(connection: AsyncConnection, instance: str, kind: RunKind, run_id: RunId | None = None) -> Run | None:
@@ -163,6 +152,11 @@ async def move(
 async def finish(connection: AsyncConnection, run: Run) -> Run:
     """The run is done; ClaimLostError."""
     return _run(await _one(connection, _FINISH, _own(run)))
+
+
+async def forget(connection: AsyncConnection, run: Run) -> None:
+    """Drop runs that ended long before this one, with their findings."""
+    await connection.execute(_FORGET, {"id": run.id, "kept": KEPT})
 
 
 async def put_off(connection: AsyncConnection, run: Run, pause: float, reason: str) -> Run:
@@ -239,14 +233,6 @@ SELECT {_COLUMNS} FROM reconcile_runs
 WHERE CAST(:before AS bigint) IS NULL OR id < CAST(:before AS bigint) ORDER BY id DESC LIMIT :most
 """)  # noqa: S608
 
-_STANDING: Final = text("""
-SELECT EXISTS (SELECT FROM reconcile_runs WHERE finished_at IS NULL AND kind = :kind) AS running, l.finished_at,
-    CAST(extract(epoch FROM l.finished_at - l.created_at) AS double precision) AS seconds
-FROM (SELECT 1) one LEFT JOIN LATERAL (
-    SELECT finished_at, created_at FROM reconcile_runs
-    WHERE finished_at IS NOT NULL AND kind = :kind ORDER BY id DESC LIMIT 1) l ON true
-""")
-
 _CLAIM: Final = text(f"""
 UPDATE reconcile_runs SET claimed_by = :instance,
     claimed_until = now() + make_interval(secs => CAST(:seconds AS double precision))
@@ -279,6 +265,10 @@ UPDATE reconcile_runs SET finished_at = now(), claimed_by = NULL, claimed_until 
 WHERE id = :id AND claimed_by = :instance AND finished_at IS NULL
 RETURNING {_COLUMNS}
 """)  # noqa: S608
+
+_FORGET: Final = text("""
+DELETE FROM reconcile_runs WHERE id < :id AND finished_at < now() - CAST(CAST(:kept AS text) AS interval)
+""")
 
 _PUT_OFF: Final = text(f"""
 UPDATE reconcile_runs SET attempts = attempts + 1, last_error = :reason, claimed_by = NULL, claimed_until = NULL,

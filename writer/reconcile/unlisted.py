@@ -90,9 +90,9 @@ _OPEN: Final[Mapping[Stage, tuple[str, str]]] = {
 def _candidates(table: str, condition: str) -> TextClause:
     return text(f"""
 SELECT h.id FROM {table} h LEFT JOIN stripe_objects o ON o.id = h.id
-WHERE h.id COLLATE "C" > CAST(:after AS text) AND h.livemode = :livemode AND {condition}
+WHERE h.id > CAST(:after AS text) AND h.livemode = :livemode AND {condition}
     AND {_KNOWN} < CAST(:before AS timestamptz)
-ORDER BY h.id COLLATE "C" LIMIT :most
+ORDER BY h.id LIMIT :most
 """)  # noqa: S608 - constants of ours
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import SECOND
 from writer.db.transaction import Transactions
 from writer.gateway.errors import StripeUnavailableError
-from writer.reconcile import runs
+from writer.reconcile import runs, standing
 from writer.reconcile.metrics import ReconcileMetrics
 from writer.reconcile.reconciler import Reconciler
 from writer.reconcile.runs import CLAIM_SECONDS, ClaimLostError, Run, RunId
@@ -147,5 +147,4 @@ class Worker:
                 _log.info("reconcile claim was not renewed run=%d error=%s", run.id, type(error).__name__)
 
     async def _look(self) -> None:
-        standing = await self._transactions.run(runs.standing)
-        self._metrics.stands(running=standing.running, finished_at=standing.finished_at, seconds=standing.seconds)
+        self._metrics.stands(await self._transactions.run(standing.read))

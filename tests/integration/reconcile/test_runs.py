@@ -241,6 +241,18 @@ async def test_a_run_looks_back_to_where_the_last_one_began(office: Office) -> N
     await office.finish(office.worker(), full)
 
 
+async def test_old_reports_are_forgotten(office: Office) -> None:
+    """After half a year a run goes with its findings, when another one ends."""
+    await missed(office, 2)
+    old = await office.reconciled()
+    await office.town.ingest.query("UPDATE reconcile_runs SET finished_at = now() - interval '181 days'")
+    new = await office.reconciled()
+    assert [run.id for run in await office.requests.recent(10)] == [new["run_id"]]
+    assert not await office.town.ingest.query(
+        "SELECT run_id FROM reconcile_findings WHERE run_id = :id", id=old["run_id"]
+    )
+
+
 async def test_the_sweep_asks_for_a_run_in_its_own_transaction(office: Office) -> None:
     """A run that is asked for is there when the transaction is committed, and only then."""
     transactions = office.town.ingest.transactions
