@@ -15,7 +15,7 @@ from writer.gateway.transport import StripeTransport
 from writer.recompute import Recompute
 from writer.reconcile.metrics import ReconcileMetrics
 from writer.reconcile.reconciler import Reconciler
-from writer.reconcile.repair import Before, Repair, nothing_before
+from writer.reconcile.repair import Repair
 from writer.reconcile.walk import Walk
 from writer.reconcile.worker import Worker
 from writer.wakeup import Wakeup
@@ -36,12 +36,12 @@ class Station:
     livemode: bool
 
 
-def worker(station: Station, wakeup: Wakeup, before: Before = nothing_before) -> Worker:
-    """A worker on runs of any kind. `before` hears of each object that is about to be applied."""
+def worker(station: Station, wakeup: Wakeup) -> Worker:
+    """A worker on runs of any kind."""
     metrics = ReconcileMetrics(station.registry)
     walk = Walk(station.engine, StripeLists(station.transport))
     gateway = StripeGateway(station.transport)
-    repair = Repair(station.transactions, station.applier, gateway, walk, metrics, before)
+    repair = Repair(station.transactions, station.applier, gateway, walk, metrics)
     reconciler = Reconciler(
         station.engine,
         station.transactions,

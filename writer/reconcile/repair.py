@@ -25,18 +25,11 @@ from writer.supervision import DATABASE_FAULTS, is_outage
 
 _log = logging.getLogger(__name__)
 
-Before = Callable[[Compared], Awaitable[None]]
-"""What somebody does about an object before it is applied, such as saying whose customer it is."""
-
 _PATIENCE: Final = 5
 """Failures in a row at one place after which what cannot be fetched is left out, while lists can be read."""
 
 _REFUSALS: Final = (StripeRefusedError, ShapeError, ObjectMovingError, CatalogueMovedError)
 _BUGS_OF_OURS: Final = (DataError, IntegrityError, ProgrammingError)
-
-
-async def nothing_before(_: Compared) -> None:
-    """Nobody has anything to say."""
 
 
 class Repair:
@@ -49,14 +42,12 @@ class Repair:
         gateway: Gateway,
         walk: Walk,
         metrics: ReconcileMetrics,
-        before: Before = nothing_before,
     ) -> None:
         self._transactions = transactions
         self._applier = applier
         self._gateway = gateway
         self._walk = walk
         self._metrics = metrics
-        self._before = before
 
     async def listed(self, run: Run, compared: Compared) -> None:
         """Make right what a list showed to be different."""
@@ -115,7 +106,6 @@ class Repair:
         return False
 
     async def _apply(self, run: Run, compared: Compared) -> None:
-        await self._before(compared)
         kind = FindingKind.UNKNOWN_HERE if compared.standing is Standing.UNKNOWN else FindingKind.REPAIRED
         settle = self._settle(run, compared.kind, Finding(kind, compared.id, compared.detail))
         await self._applier.apply_object(compared.kind, compared.object, compared.as_of, _cause(run), settle)
