@@ -56,6 +56,9 @@ async def test_setup_mends_an_endpoint(takeover: Takeover) -> None:
     assert "invoice.paid" not in mended["added"]
     (now,) = await _endpoints(takeover)
     assert (now.id, now.status, sorted(now.enabled_events)) == (endpoint.id, "enabled", sorted(KIND_OF_TYPE))
+    await takeover.shop.client.v1.webhook_endpoints.update_async(endpoint.id, {"disabled": True})
+    assert (await takeover.json("stripe", "setup", "--url", URL))["done"] == "updated"
+    assert [one.status for one in await _endpoints(takeover)] == ["enabled"]
 
 
 async def test_setup_replaces_an_endpoint_of_another_version_when_told(takeover: Takeover) -> None:
