@@ -20,6 +20,7 @@ from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.claims import ClaimRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
+from writer.admin.history import HistoryRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
@@ -254,6 +255,7 @@ def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.Route
         *EntitlementRoutes(core.auth, core.operations).routes(),
         *CatalogueRoutes(core.auth, core.operations).routes(),
         *EventRoutes(core.auth, core.operations).routes(),
+        *HistoryRoutes(core.auth, core.operations, core.clock).routes(),
         *ClaimRoutes(core.auth, claims).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
     ]

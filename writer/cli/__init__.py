@@ -10,6 +10,7 @@ from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.events import events
+from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
 from writer.cli.projects import project
@@ -35,6 +36,7 @@ for _command in (
     recompute,
     reconcile,
     events,
+    history,
     unassigned,
     claim,
     stripe,

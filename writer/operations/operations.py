@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -12,6 +12,7 @@ from common.clock import Clock, Instant
 from common.document import Document
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
+from writer import history
 from writer.apply.assignment import Assignment
 from writer.apply.mirror import Mirrored
 from writer.catalogue import apply, mirror, placement, store
@@ -106,6 +107,20 @@ class Operations:
     async def document(self, project: Project, user: UserId) -> Document:
         """What a user holds, as committed."""
         return (await self._documents.held(project.id, user)).document
+
+    async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
+        """What a user held at a moment, and why; `history.at` says in which shape."""
+        async with self._snapshots.connect() as connection:
+            question = history.Question(await projects.find(connection, project), user, feature)
+            return await history.at(connection, question, moment)
+
+    async def history(
+        self, project: str, user: UserId, feature: FeatureCode | None, until: Instant, limit: int
+    ) -> list[dict[str, Any]]:
+        """What changed for a user, newest first; `history.changes` says in which shape."""
+        async with self._snapshots.connect() as connection:
+            question = history.Question(await projects.find(connection, project), user, feature)
+            return await history.changes(connection, question, until, limit)
 
     async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
         """Change a project's settings."""

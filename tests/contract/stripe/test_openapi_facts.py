@@ -110,9 +110,9 @@ async def change_later(shop: Shop, price: Any, dearer: Any) -> None:
     phases: Any = [{"items": [{"price": price.id}], **first}, {"items": [{"price": dearer.id}]}]
     await v1.subscription_schedules.update_async(made.id, {"phases": phases})
     await shop.control(f"payment_method/{planned.customer}", outcome="fail")
-    behaviour: Any = {"proration_behavior": "always_invoice", "payment_behavior": "pending_if_incomplete"}
-    items: Any = [{"id": planned["items"].data[0].id, "price": dearer.id}]
-    await v1.subscriptions.update_async(planned.id, {"items": items, **behaviour})
+    behaviour = {"proration_behavior": "always_invoice", "payment_behavior": "pending_if_incomplete"}
+    change: Any = {"items": [{"id": planned["items"].data[0].id, "price": dearer.id}], **behaviour}
+    await v1.subscriptions.update_async(planned.id, change)
     by_use = await shop.price(
         None,
         None,

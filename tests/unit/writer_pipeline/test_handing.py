@@ -39,7 +39,7 @@ class Desk:
 async def test_an_object_handed_again_while_it_is_looked_at_is_fetched(arrivals: int) -> None:
     """The two lanes do not hand it to and fro: the fetch begins, and what came meanwhile is looked at afterwards."""
     desk = Desk(arrivals)
-    tasks = [asyncio.create_task(job()) for job in desk.lanes.jobs().values()]
+    tasks = [asyncio.ensure_future(job()) for job in desk.lanes.jobs().values()]
     try:
         desk.lanes.hand("sub_1")
         lanes = desk.lanes
