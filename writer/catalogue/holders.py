@@ -57,13 +57,15 @@ async def count(connection: AsyncConnection, meant: Meant) -> int:
     return found
 
 
+# OFFSET 0 keeps each a question about one user, by its index. Without it Postgres may answer it for everybody at once,
+# reading whole tables again for each chunk.
 _HOLDS: Final = """(:everybody
         OR EXISTS (SELECT FROM subscription_items i WHERE i.user_ref = w.id
-            AND (i.price_id = ANY(CAST(:targets AS text[])) OR i.product_id = ANY(CAST(:targets AS text[]))))
+            AND (i.price_id = ANY(CAST(:targets AS text[])) OR i.product_id = ANY(CAST(:targets AS text[]))) OFFSET 0)
         OR EXISTS (SELECT FROM purchase_lines l WHERE l.user_ref = w.id
-            AND (l.price_id = ANY(CAST(:targets AS text[])) OR l.product_id = ANY(CAST(:targets AS text[]))))
+            AND (l.price_id = ANY(CAST(:targets AS text[])) OR l.product_id = ANY(CAST(:targets AS text[]))) OFFSET 0)
         OR EXISTS (SELECT FROM manual_grants g
-            WHERE g.user_ref = w.id AND g.feature_code = ANY(CAST(:features AS text[]))))"""
+            WHERE g.user_ref = w.id AND g.feature_code = ANY(CAST(:features AS text[])) OFFSET 0))"""
 
 _NEXT: Final = text(f"""
 WITH looked_at AS MATERIALIZED (

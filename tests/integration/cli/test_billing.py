@@ -179,7 +179,8 @@ def test_every_command_shows_an_example() -> None:
     for path in (
         ["project", "create"], ["project", "list"], ["project", "show"], ["key", "create"], ["key", "list"],
         ["key", "rotate"], ["key", "revoke"], ["catalog", "show"], ["catalog", "plan"], ["catalog", "apply"],
-        ["catalog", "sync"], ["grant"], ["revoke"], ["recompute"], ["migrate"], ["check-settings"],
+        ["catalog", "sync"], ["catalog", "jobs"], ["catalog", "push"],
+        ["grant"], ["revoke"], ["recompute"], ["migrate"], ["check-settings"],
         ["events", "list"], ["events", "show"], ["events", "replay"], ["unassigned"], ["claim"], ["import"],
         ["stripe", "setup"], ["stripe", "doctor"],
     ):  # fmt: skip

@@ -2,11 +2,11 @@
 
 import pytest
 
-from common.catalogue import Feature, Kind
+from common.catalogue import Combine, Feature, Kind
 from common.identifiers import FeatureCode
 from writer.catalogue import changes
-from writer.catalogue.stripe_metadata import grant_days, plans_and_features
-from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo
+from writer.catalogue.stripe_metadata import grant_days, plans_and_features, write
+from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo, from_json, to_json
 
 PRO, SEATS = FeatureCode("pro"), FeatureCode("seats")
 
@@ -24,6 +24,10 @@ PRO, SEATS = FeatureCode("pro"), FeatureCode("seats")
         ("seats=-1, seats=x, a b, =5, pro", (PlanFeature(PRO),)),
         ("pro=5", (PlanFeature(PRO),)),
         ("seats=9007199254740992", ()),
+        (",", ()),
+        ("seats=5/unit", (PlanFeature(SEATS, 5, per_unit=True),)),
+        ("seats = 5 /unit", (PlanFeature(SEATS, 5, per_unit=True),)),
+        ("seats=unlimited/unit, seats=/unit", ()),
     ],
 )
 def test_feature_codes_with_what_is_declared(text: str, granted: tuple[PlanFeature, ...]) -> None:
@@ -31,6 +35,23 @@ def test_feature_codes_with_what_is_declared(text: str, granted: tuple[PlanFeatu
     known = {PRO: Feature(PRO), SEATS: Feature(SEATS, Kind.LIMIT)}
     plans, added = plans_and_features({"price_1": text}, known)
     assert (plans["price_1"].features, added) == (granted, {})
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ((), ","),
+        ((PlanFeature(PRO), PlanFeature(SEATS, 5)), "pro, seats=5"),
+        ((PlanFeature(SEATS, 5, per_unit=True),), "seats=5/unit"),
+        ((PlanFeature(SEATS, "unlimited"),), "seats=unlimited"),
+        ((PlanFeature(SEATS, 0),), "seats=0"),
+    ],
+)
+def test_what_is_written_is_read_back(features: tuple[PlanFeature, ...], words: str) -> None:
+    """A plan as `feature_codes`, and the plan that comes of it."""
+    known = {PRO: Feature(PRO), SEATS: Feature(SEATS, Kind.LIMIT)}
+    assert write(Plan("price_1", Origin.CATALOG, features), known) == (words, [])
+    assert plans_and_features({"price_1": words}, known)[0]["price_1"].features == features
 
 
 def test_an_unknown_code_becomes_a_feature() -> None:
@@ -96,3 +117,34 @@ def test_what_is_told_of_a_change() -> None:
 def test_a_configuration_is_described_as_json() -> None:
     """As it would be written in catalog.yaml, not as Python prints it."""
     assert changes.describe("theme", {"dark": True, "ink": None}) == 'theme {"dark":true,"ink":null}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        (Feature(PRO), None, Feature(PRO)),
+        (Feature(PRO), Feature(PRO, default=True), None),
+        (Feature(PRO, default=True), Feature(PRO), Feature(PRO, default=True)),
+        (Feature(PRO, Kind.LIMIT, 5), Feature(PRO, Kind.LIMIT, 3), Feature(PRO, Kind.LIMIT, 5)),
+        (Feature(PRO, Kind.LIMIT, 5), Feature(PRO, Kind.LIMIT, "unlimited"), None),
+        (
+            Feature(PRO, Kind.LIMIT, combine=Combine.SUM),
+            Feature(PRO, Kind.LIMIT),
+            Feature(PRO, Kind.LIMIT, combine=Combine.SUM),
+        ),
+        (Feature(PRO, Kind.LIMIT), Feature(PRO, Kind.LIMIT, combine=Combine.SUM), None),
+        (Feature(PRO), Feature(PRO, Kind.LIMIT, 3), Feature(PRO, default=True)),
+        (Feature(PRO, Kind.LIMIT), Feature(PRO), None),
+        (Feature(PRO, Kind.CONFIG, "a"), Feature(PRO, Kind.CONFIG, "b"), None),
+        (Feature(PRO, Kind.CONFIG, "a"), Feature(PRO, Kind.CONFIG), Feature(PRO, Kind.CONFIG, "a")),
+    ],
+)
+def test_what_is_removed_is_held_over(before: Feature, after: Feature | None, held: Feature | None) -> None:
+    """A feature that goes, and the wider of two kinds, defaults and combining rules; nothing where more is given."""
+    old = Definition(1, {PRO: before})
+    new = Definition(2, {} if after is None else {PRO: after})
+    found = changes.held_over(old, new)
+    assert found == ({} if held is None else {PRO: held})
+    kept = Definition(2, new.features, held_over=found)
+    assert from_json(to_json(kept)) == kept
+    assert changes.held_over(kept, new) == found
