@@ -1,6 +1,5 @@
 """The HTTP face of the API: who asks, what they sent, what they may expand, and every answer's headers."""
 
-import asyncio
 import base64
 import binascii
 import hmac
@@ -139,7 +138,7 @@ class Api:
     async def _fail_on_purpose(self, request: web.Request) -> None:
         mode = self.outage.strikes()
         if mode is OutageMode.SLOW:
-            await asyncio.sleep(self.outage.delay)
+            await self.outage.linger()
         elif mode is OutageMode.DOWN:
             raise StripeError(503, "Stripe is unavailable (sandbox outage).", kind="api_error")
         elif mode is OutageMode.RATE_LIMIT:

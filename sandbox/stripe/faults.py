@@ -1,14 +1,17 @@
 """Faults on purpose: what may go wrong between Stripe and the receiver, chosen by rule and by seed."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Item = TypeVar("Item")
+
+LOOK_S: Final = 0.05
 
 
 class Fault(StrEnum):
@@ -102,6 +105,7 @@ class Outage:
     remaining: int | None = None
     delay: float = 1.0
     retry_after: int | None = None
+    begun: int = 0
     monotonic: Callable[[], float] = time.monotonic
 
     def begin(
@@ -115,7 +119,14 @@ class Outage:
     ) -> None:
         """Fail from now on, for `seconds` or the next `requests`, or until ended."""
         self.mode, self.remaining, self.delay, self.retry_after = mode, requests, delay, retry_after
+        self.begun += 1
         self.until = None if seconds is None else self.monotonic() + seconds
+
+    async def linger(self) -> None:
+        """Be slow: for `delay`, or until the outage is ended or another begins."""
+        begun, until = self.begun, self.monotonic() + self.delay
+        while self.begun == begun and (left := until - self.monotonic()) > 0:  # noqa: ASYNC110 - or the time is up
+            await asyncio.sleep(min(left, LOOK_S))
 
     def limit_headers(self) -> dict[str, str]:
         """What Stripe says beside a 429."""
