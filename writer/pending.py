@@ -110,10 +110,12 @@ async def settle(
 ) -> None:
     """Give the newest event its status; what is thereby no longer news is superseded.
 
-    By a payload, that is what was created before it. By a fetch, all that had been received before the fetch.
+    By a payload, that is what was created before it; where it is itself older than what is held, also what was created
+    in the same second. By a fetch, all that had been received before the fetch.
     """
+    by_payload = _SETTLE_AS_OLDER if status == "superseded" else _SETTLE_BY_PAYLOAD
     await connection.execute(
-        _SETTLE_BY_FETCH if fetched else _SETTLE_BY_PAYLOAD,
+        _SETTLE_BY_FETCH if fetched else by_payload,
         {
             "object_id": object_id,
             "id": seen.id,
@@ -184,4 +186,5 @@ UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL, processed_at 
 WHERE object_id = :object_id AND status = 'pending' AND (id = :id OR {} :moment)
 """
 _SETTLE_BY_PAYLOAD: Final = text(_SETTLE.format("created <"))
+_SETTLE_AS_OLDER: Final = text(_SETTLE.format("created <="))
 _SETTLE_BY_FETCH: Final = text(_SETTLE.format("received_at <="))

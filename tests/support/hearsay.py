@@ -97,16 +97,18 @@ class Hearsay:
 
 
 @asynccontextmanager
-async def hearing(database_url: str, claim: float = 10) -> AsyncIterator[Hearsay]:
+async def hearing(
+    database_url: str, claim: float = 10, patience: Patience = PATIENCE, max_rps: int = 100
+) -> AsyncIterator[Hearsay]:
     """The pipeline can be let run; nothing sweeps by itself, and what fails is tried again soon and for ever."""
     async with AsyncExitStack() as stack:
         shop = await stack.enter_async_context(stripe_standin.opened())
-        settings = StripeSettings(Secret(KEY), None, (), shop.standin.url, 100)
+        settings = StripeSettings(Secret(KEY), None, (), shop.standin.url, max_rps)
         engine = create_engine(DatabaseSettings(Secret(database_url), None, 3, 30, 10, 30))
         stack.push_async_callback(engine.dispose)
-        limiter = await stack.enter_async_context(SharedLimiter(engine, 100))
+        limiter = await stack.enter_async_context(SharedLimiter(engine, max_rps))
         clock = StandInClock(shop.standin)
-        transport = await stack.enter_async_context(StripeTransport(settings, limiter, clock, PATIENCE))
+        transport = await stack.enter_async_context(StripeTransport(settings, limiter, clock, patience))
         ingest = await stack.enter_async_context(opened(database_url, claim, StripeGateway(transport)))
         ingest.clock.at = shop.standin.clock.now()
         ingest.pipeline = ingest.another("writer-1", claim, outage=RESTLESS)

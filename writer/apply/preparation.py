@@ -11,6 +11,7 @@ from writer.apply import customer, invoice, objects, payment, purchase, subscrip
 from writer.apply.assignment import Assignment
 from writer.apply.change import Change, Written, nothing
 from writer.apply.gateway import Gateway
+from writer.apply.learning import Learning
 from writer.apply.mirror import CatalogueMirror
 from writer.domain.sources import SubscriptionStatus
 from writer.domain.stripe import fields
@@ -62,6 +63,7 @@ class Preparation:
         self._recompute = recompute
         self._assignment = assignment
         self._linked = linked
+        self._learning = Learning(linked.refresh)
 
     async def prepare(  # noqa: PLR0911 - one way for each kind
         self, kind: ObjectKind, source: Object, as_of: Instant | None, cause: Cause
@@ -168,7 +170,7 @@ class Preparation:
         product_id = fields.reference(source, "product")
         product = fields.child(source, "product")
         if product_id is not None and not product and await self._unknown(_UNKNOWN_PRODUCTS, {product_id}):
-            await self._linked.refresh(ObjectKind.PRODUCT, product_id, cause)
+            await self._learning.learn(ObjectKind.PRODUCT, product_id, cause)
 
         async def write(connection: AsyncConnection) -> Written:
             revised = False
@@ -195,7 +197,7 @@ class Preparation:
     async def _know_prices(self, price_ids: Collection[str], cause: Cause) -> None:
         """Mirror the prices that were never seen: whose an item is depends on them."""
         for price_id in await self._unknown(_UNKNOWN_PRICES, price_ids):
-            await self._linked.refresh(ObjectKind.PRICE, price_id, cause)
+            await self._learning.learn(ObjectKind.PRICE, price_id, cause)
 
     async def _know_open_invoices(self, subscription_id: str, latest: str | None, cause: Cause) -> None:
         """Apply what is owed, where nothing tells of it: it begins the grace, which else would be a whole period."""

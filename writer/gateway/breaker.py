@@ -14,7 +14,7 @@ FAILURES: Final = 5
 """In a row. A single fault is passed over by repeating, and must not stop everything."""
 
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 10.0
 _PROBE: Final = 15.0
 """Seconds that one request may take to find out; should it never come back, another one asks."""
 
@@ -27,6 +27,7 @@ class Breaker:
         self._pauses = Backoff(rng, _FIRST_PAUSE, _LONGEST_PAUSE)
         self._failures = 0
         self._open_until: float | None = None
+        self._asking = False
 
     @property
     def is_open(self) -> bool:
@@ -40,14 +41,15 @@ class Breaker:
         now = self._monotonic()
         if now < self._open_until:
             words = f"it failed {self._failures} times in a row, so that what can wait does"
-            raise StripeUnavailableError(words, self._open_until - now)
-        self._open_until = now + _PROBE
+            # Whoever is refused while one asks comes again soon: its answer is a matter of moments.
+            raise StripeUnavailableError(words, _FIRST_PAUSE if self._asking else self._open_until - now)
+        self._open_until, self._asking = now + _PROBE, True
 
     def worked(self) -> None:
         """Stripe answered, whatever it said."""
         if self._open_until is not None:
             _log.info("Stripe is back after %d failures in a row", self._failures)
-        self._failures, self._open_until = 0, None
+        self._failures, self._open_until, self._asking = 0, None, False
         self._pauses.reset()
 
     def failed(self, reason: str) -> None:
@@ -57,4 +59,6 @@ class Breaker:
             return
         if self._open_until is None:
             _log.warning("Stripe is away, background work waits for it failures=%d reason=%r", self._failures, reason)
-        self._open_until = self._monotonic() + self._pauses.wait()
+        elif not self._asking:
+            return  # sent before it opened: what is known already makes no pause longer
+        self._open_until, self._asking = self._monotonic() + self._pauses.wait(), False
