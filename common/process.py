@@ -1,6 +1,7 @@
 """A server's process: settings read, logs set up, run until it is told to end. For writer and sidecar alike."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -42,12 +43,19 @@ def serve(
         sys.stderr.write(f"{error}\n")
         return 2
     configure(settings.log_level)
+    _forget_the_modules()
     try:
         uvloop.run(_until_signalled(name, running(settings)))
     except OSError as error:
         _log.error("cannot start name=%s error=%s", name, error)
         return 1
     return 0
+
+
+def _forget_the_modules() -> None:
+    """Keep what was imported out of every garbage collection to come: walking through it stops the process for long."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _until_signalled(name: str, server: AbstractAsyncContextManager[object]) -> None:
