@@ -167,3 +167,32 @@ def _insert(url: str) -> None:
             INSERT INTO webhook_events (id, type, created, livemode, origin, payload, status)
             VALUES ('evt_x', 'x', now(), false, 'webhook', '{}', 'parked')
         """)
+
+
+async def test_the_doctor_tells_how_the_newest_event_came(takeover: Takeover) -> None:
+    """Never: fail; only by the sweep: webhooks do not get here, as with a wrong secret; by webhook: well."""
+    await takeover.json("stripe", "setup", "--url", URL)
+    await takeover.shop.price()
+    await takeover.shop.settled()
+    for event in takeover.shop.standin.store.all("event"):
+        event |= {"created": event["created"] - 3_600, "pending_webhooks": 1}
+    found = await _doctor(takeover, exit_code=1)
+    assert (_levels(found)["arrival"], "never arrived" in found["arrival"][0]["what"]) == (["fail"], True)
+    assert "not taken by every endpoint" in found["deliveries"][0]["what"]
+    newest = max(takeover.shop.standin.store.all("event"), key=lambda one: one["type"] == "price.created")
+    assert newest["id"] in found["arrival"][0]["what"]
+    for origin, level in (("sweep", "warn"), ("webhook", "ok")):
+        _arrive(takeover.database_url, newest["id"], origin)
+        assert _levels(await _doctor(takeover))["arrival"] == [level]
+
+
+def _arrive(url: str, event_id: str, origin: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            """
+            INSERT INTO webhook_events (id, type, created, livemode, origin, payload, status)
+            VALUES (%s, 'price.created', now(), false, %s, '{}', 'applied')
+            ON CONFLICT (id) DO UPDATE SET origin = EXCLUDED.origin
+            """,
+            (event_id, origin),
+        )
