@@ -126,13 +126,20 @@ class Shop:
         async with self.engine.connect() as connection:
             return list(await connection.execute(text(statement)))
 
-    async def price(self, project: str | None, *, recurring: bool = True, product: str | None = None) -> str:
-        """A price at Stripe that the mirror does not know."""
+    async def price(
+        self,
+        project: str | None,
+        *,
+        recurring: bool = True,
+        product: str | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> str:
+        """A price at Stripe that the mirror does not know; `more` goes into the form."""
         owner = {} if project is None else {"metadata[project_id]": project}
         if product is None:
             product = (await self.at_stripe("products", {"name": "Thing", **owner}))["id"]
         repeated = {"recurring[interval]": "month"} if recurring else {}
-        form = {"product": product, "currency": "usd", "unit_amount": "900", **repeated}
+        form = {"product": product, "currency": "usd", "unit_amount": "900", **repeated, **(more or {})}
         return str((await self.at_stripe("prices", form))["id"])
 
 

@@ -25,7 +25,13 @@ from common.clock import SECOND, Clock, Instant, from_seconds
 from common.problems import Problem, bad_request
 from writer.checkout import requests
 from writer.checkout.customers import Customers
-from writer.checkout.order import Order, session_parameters, stripe_key
+from writer.checkout.order import (
+    Order,
+    refuses_quantity,
+    session_parameters,
+    stripe_key,
+    without_quantity,
+)
 from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck, SoldPrice
 from writer.checkout.requests import Recorded, Session
@@ -109,8 +115,9 @@ class Checkout:
     async def create(self, order: Order) -> Session:
         """The session to send the customer to.
 
-        Problems: those of `PriceCheck.sold`; 400 `trial_not_possible`; 409 `already_subscribed` with `portal_url`;
-        422 `idempotency_key_reused`; 409 `checkout_contended`. Stripe's errors pass through.
+        Problems: those of `PriceCheck.sold`; 400 `trial_not_possible`, `quantity_not_possible`;
+        409 `already_subscribed` with `portal_url`; 422 `idempotency_key_reused`; 409 `checkout_contended`.
+        Stripe's errors pass through.
         """
         price = await self._prices.sold(order.holder, order.price_id)
         if order.trial_days is not None and not price.recurring:
@@ -172,7 +179,7 @@ class Checkout:
         customer = await self._customers.ensure(order.holder, order.user, order.email)
         parameters = session_parameters(order, price, customer)
         try:
-            made = await self._sessions.create_checkout_session(parameters, stripe_key(order, parameters, attempt))
+            made = await self._made(order, parameters, attempt)
         except StripeRefusedError as error:
             if error.code == "resource_missing" and error.param == "customer":
                 await self._customers.retire(customer)
@@ -191,6 +198,20 @@ class Checkout:
             await self._close(session.id, complete=False)
             return None
         return session
+
+    async def _made(self, order: Order, parameters: dict[str, Any], attempt: int) -> dict[str, Any]:
+        try:
+            return await self._sessions.create_checkout_session(parameters, stripe_key(order, parameters, attempt))
+        except StripeRefusedError as error:
+            # Only Stripe knows for sure that a price is metered: that is paid by use, and has no quantity.
+            if not refuses_quantity(error.param, error.message):
+                raise
+            if order.quantity != 1:
+                raise bad_request(
+                    "quantity_not_possible", f"{order.price_id} is paid by use: leave the quantity out"
+                ) from error
+        bare = without_quantity(parameters)
+        return await self._sessions.create_checkout_session(bare, stripe_key(order, bare, attempt))
 
     async def _record(self, order: Order, session: Session) -> Recorded:
         key = UserKey(order.holder.project_id, order.user)

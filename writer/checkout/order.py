@@ -15,6 +15,9 @@ _LONGEST_REFERENCE: Final = 200
 """Stripe's limit for client_reference_id; metadata takes a user id of any length."""
 
 
+_QUANTITY: Final = "line_items[0][quantity]"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A checkout that an app asks for. URLs are checked already."""
@@ -68,6 +71,17 @@ def session_parameters(order: Order, price: SoldPrice, customer: str) -> dict[st
     else:
         parameters["payment_intent_data"] = {"metadata": owner}
     return parameters
+
+
+def refuses_quantity(param: str | None, message: str) -> bool:
+    """Whether Stripe refuses a checkout because its price is metered. It has no code of its own for that."""
+    return param == _QUANTITY or "usage_type is `metered`" in message
+
+
+def without_quantity(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The same for a metered price."""
+    lines = [{name: value for name, value in line.items() if name != "quantity"} for line in parameters["line_items"]]
+    return {**parameters, "line_items": lines}
 
 
 def stripe_key(order: Order, parameters: dict[str, Any], attempt: int) -> str:

@@ -66,6 +66,18 @@ async def test_confirm_again_changes_nothing(shop: Shop) -> None:
     assert Position.parse(again["token"]) == await head(shop)
 
 
+@pytest.mark.parametrize("price", ["pro", "once"])
+async def test_confirms_and_events_at_the_same_moment(shop: Shop, price: str) -> None:
+    """Two writers confirm while the session's own state is applied as by its webhook: one revision, one purchase."""
+    session_id = await shop.checkout(price)
+    await shop.pay(session_id)
+    confirmed = [shop.post("checkout/confirm", {"session_id": session_id}, writer=n % 2) for n in range(4)]
+    answers = await both(*confirmed)
+    assert [status for status, _ in answers] == [200] * 4
+    assert len({tuple(row["feature_code"] for row in answer["entitlements"]) for _, answer in answers}) == 1
+    assert len(await shop.rows("SELECT 1 FROM entitlement_history")) == 1
+
+
 async def test_open_session_changes_nothing(shop: Shop) -> None:
     """A session that nobody paid is told as open, with what the user holds already."""
     before = await head(shop)

@@ -238,6 +238,19 @@ async def test_trial_of_a_one_time_price_is_refused(shop: Shop) -> None:
     assert (status, answer["code"]) == (400, "trial_not_possible")
 
 
+async def test_metered_price_is_sold_without_a_quantity(shop: Shop) -> None:
+    """What is paid by use has no quantity: the checkout is opened once, and another quantity than 1 is refused."""
+    by_use = {"recurring[usage_type]": "metered", "recurring[meter]": "mtr_1"}
+    price = await shop.price("notes", product=shop.prices["Team"], more=by_use)
+    session = await shop.checkout(price)
+    assert await shop.checkout(price) == session
+    await shop.pay(session)
+    status, answer = await shop.post("checkout/confirm", {"session_id": session})
+    assert (status, [row["feature_code"] for row in answer["entitlements"]]) == (200, ["seats"])
+    status, answer = await shop.post("checkout/create", shop.order(price, "bob", quantity=3))
+    assert (status, answer["code"]) == (400, "quantity_not_possible")
+
+
 async def test_key_and_project_are_checked(shop: Shop) -> None:
     """No key is 401, another project's name 403, a useless Idempotency-Key 400."""
     async with shop.clients[0].post("/api/v1/checkout/create", json=shop.order()) as response:
