@@ -10,9 +10,9 @@ async def subscribed(side: Operating, project: str, prefix: str, count: int, *pr
                SELECT p.id, :prefix || n FROM projects p, generate_series(1, :count) n WHERE p.public_id = :project
                RETURNING id, user_id),
            s AS (INSERT INTO subscriptions (id, customer_id, user_id, status, started_at, cancel_at_period_end,
-                   collection_method, livemode)
+                   collection_method, livemode, metadata)
                SELECT 'sub_' || user_id, 'cus_' || user_id, user_id, 'active', now() - interval '1 day', false,
-                   'charge_automatically', false FROM u RETURNING id)
+                   'charge_automatically', false, jsonb_build_object('user_id', user_id) FROM u RETURNING id)
            INSERT INTO subscription_items (id, subscription_id, user_ref, price_id, product_id, quantity, period_start,
                period_end)
            SELECT 'si_' || user_id || '_' || p.price, 'sub_' || user_id, id, p.price, 'prod_1', 1, now(),

@@ -23,6 +23,8 @@ class Applied:
     commits: tuple[store.Commit, ...]
     moved_prices: frozenset[str]
     """Prices whose project changed: whose subscriptions and purchases are to be assigned again."""
+    prices: frozenset[str]
+    """All that the catalogues name: what was bought by them is looked at, in case assigning was cut off before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ async def apply(connection: AsyncConnection, edits: Sequence[Edit], actor: Actor
         touched |= before.plans.keys() | edit.declared.plans.keys()
         # Prices are placed by the plans' table, and only placed prices are in the version.
         await tables.set_targets(connection, edit.project.id, sorted(edit.declared.plans))
-    placed = await placement.place(connection, *split(touched))
+    prices, products = split(touched)
+    placed = await placement.place(connection, prices, products)
     declared = {edit.project.id: edit.declared for edit in edits}
     concerned = placed.projects | declared.keys()
     renamed = {
@@ -57,7 +60,8 @@ async def apply(connection: AsyncConnection, edits: Sequence[Edit], actor: Actor
     for project_id, name in renamed.items():
         await connection.execute(_RENAME, {"id": project_id, "name": name})
     commits = await store.commit(connection, concerned, actor, clock.now(), declared)
-    return Applied(tuple(commits), placed.moved_prices)
+    named = await placement.covered(connection, prices, products)
+    return Applied(tuple(commits), placed.moved_prices, named)
 
 
 async def refuse_taken(connection: AsyncConnection, edits: Sequence[Edit]) -> None:

@@ -35,10 +35,12 @@ async def place(connection: AsyncConnection, price_ids: Collection[str], product
     return Placed(frozenset(row.id for row in rows), frozenset(projects))
 
 
-async def lock(connection: AsyncConnection, price_ids: Collection[str], product_ids: Collection[str]) -> frozenset[int]:
-    """Take the prices' locks before any project's, as everybody does; the projects that have them now."""
-    rows = await connection.execute(_LOCK_PRICES, {"prices": sorted(price_ids), "products": sorted(product_ids)})
-    return frozenset(row.project_id for row in rows if row.project_id is not None)
+async def covered(
+    connection: AsyncConnection, price_ids: Collection[str], product_ids: Collection[str]
+) -> frozenset[str]:
+    """These prices, as far as they are known, and all of these products."""
+    rows = await connection.execute(_COVERED, {"prices": sorted(price_ids), "products": sorted(product_ids)})
+    return frozenset(rows.scalars())
 
 
 async def place_named(connection: AsyncConnection, public_id: str) -> Placed:
@@ -59,8 +61,12 @@ async def project_of(connection: AsyncConnection, price_ids: Collection[str]) ->
 
 _BEGIN: Final = text("SELECT pg_advisory_xact_lock(7070000002)")
 
+_COVERED: Final = text("""
+SELECT id FROM prices WHERE id = ANY(CAST(:prices AS text[])) OR product_id = ANY(CAST(:products AS text[]))
+""")
+
 _LOCK_PRICES: Final = text("""
-SELECT id, project_id FROM prices WHERE id = ANY(CAST(:prices AS text[])) OR product_id = ANY(CAST(:products AS text[]))
+SELECT id FROM prices WHERE id = ANY(CAST(:prices AS text[])) OR product_id = ANY(CAST(:products AS text[]))
 ORDER BY id FOR NO KEY UPDATE
 """)
 

@@ -207,7 +207,7 @@ class Operations:
             return await apply.apply(connection, edits, actor, self._clock)
 
         applied = await self._run(work)
-        await self._assign_again(applied.moved_prices, actor)
+        await self._assign_again(applied.prices, actor)
         return applied
 
     async def sync_catalogue(self, source: CatalogueSource, actor: Actor) -> Mirrored:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from common.identifiers import ProjectId
 from tests.support.holders import subscribed
 from tests.support.operating import ACTOR, Operating
@@ -98,6 +100,32 @@ async def test_a_price_moves_between_two_projects_of_one_file(side: Operating) -
             came = await load_definition(connection, one.project.id, one.new.version)
         assert (came.features, came.plans, came.prices) == (one.new.features, one.new.plans, one.new.prices)
     assert await side.rows("SELECT p.public_id FROM prices c JOIN projects p ON p.id = c.project_id") == [("blog",)]
+
+
+async def test_assigning_that_was_cut_off_is_gone_on_with(side: Operating, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue is in force, its subscribers are not moved yet: the same file again moves them."""
+    await side.project("shop")
+    await side.project("blog")
+    await mirror(side, product())
+    await mirror(side, price())
+    features: dict[str, Any] = {"export": {}, "share": {}}
+    await put(side, shop=declared(features, PRO))
+    await subscribed(side, "shop", "u", 2, "price_1")
+
+    async def cut(*_: object) -> None:
+        raise ConnectionError
+
+    whole = {"blog": declared(features, PRO), "shop": declared({}, {})}
+    with monkeypatch.context() as patch:
+        patch.setattr("writer.apply.assignment.Assignment.of_prices", cut)
+        with pytest.raises(ConnectionError):
+            await put(side, **whole)
+    await put(side, **whole)
+    rows = await side.rows(
+        """SELECT u.user_id, p.public_id FROM subscription_items i JOIN users u ON u.id = i.user_ref
+           JOIN projects p ON p.id = u.project_id ORDER BY 1"""
+    )
+    assert rows == [("u1", "blog"), ("u2", "blog")]
 
 
 async def test_a_plan_waits_for_no_lock_and_takes_none(side: Operating) -> None:
