@@ -27,23 +27,20 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
 
 async def measure(names: Sequence[str], report: Path) -> int:
     """Run the benchmarks, each on a stack of its own, and write `report`."""
-    chapters = []
+    chapters: list[Chapter] = []
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as data:
             # Kept data make a durable Postgres: what is not flushed to the disk is not measured honestly.
             async with Stack(StackConfig(LOGS / name, data=Path(data))) as stack:
                 chapters.append(await BENCHMARKS[name](stack))
-    text = _report(chapters)
-    _write(text, report)
+        _write(_report(chapters), report)  # what was measured is kept, whatever becomes of the next
     return 0
 
 
 def _write(text: str, report: Path) -> None:
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(text)
-    print(text)
-    print(f"written to {report}", file=sys.stderr)
 
 
 def _report(chapters: Sequence[Chapter]) -> str:
@@ -62,9 +59,11 @@ def main() -> int:
     if unknown := [name for name in chosen.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     try:
-        return run(measure(chosen.names or list(BENCHMARKS), chosen.report))
+        status = run(measure(chosen.names or list(BENCHMARKS), chosen.report))
     except Interrupted as signal:
         return 128 + signal.number
+    print(chosen.report.read_text())
+    return status
 
 
 if __name__ == "__main__":
