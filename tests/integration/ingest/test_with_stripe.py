@@ -1,95 +1,21 @@
 """The whole way in: the stand-in's signed webhooks, the SDK's fetches, and the documents that come of them."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
 import pytest
-import stripe
-from aiohttp import web
 
-from common import http
-from common.clock import SystemClock
-from common.settings import Secret
-from sandbox.stripe.server import Options, StripeStandIn
-from tests.support.ingest import Ingest, opened, until
-from tests.support.stripe_standin import DAY, FAST_RETRIES, KEY, SECRET, Receiver, Shop
-from writer.domain.stripe.event import Event
-from writer.gateway.rate_limit import WindowLimiter
-from writer.gateway.stripe_gateway import StripeGateway
-from writer.gateway.transport import StripeTransport
-from writer.settings import StripeSettings
-from writer.webhook import Signer, Webhook
+from tests.support.stripe_standin import DAY
+from tests.support.town import Town, opened_town, owned
 
-SETTLED = "SELECT NOT EXISTS (SELECT FROM webhook_events WHERE status = 'pending')"
-UNWELL = "SELECT type, last_error FROM webhook_events WHERE status = 'parked'"
-ADA = {"user_id": "ada", "project_id": "shop"}
-
-
-class NoTrace:
-    """Leaves none."""
-
-    def leave(self, event: Event) -> None:
-        """Nothing."""
-
-
-@dataclass
-class Town:
-    """A stand-in, and a writer that it tells everything."""
-
-    shop: Shop
-    ingest: Ingest
-
-    async def features(self, user: str = "ada") -> list[str]:
-        """What a user's document holds, once all is told and worked on."""
-        await self.shop.standin.deliveries.idle()
-        await until(self.ingest, SETTLED)
-        assert await self.ingest.query(UNWELL) == []
-        return sorted(name.split()[1] for name in await self.ingest.held(user))
-
-    async def price(self, feature: str, interval: str | None) -> Any:
-        """A price that grants a feature of `shop`."""
-        metadata = {"project_id": "shop", "feature_codes": feature}
-        return await self.shop.price(interval=interval, metadata=metadata)
+ADA = owned("ada")
 
 
 @pytest.fixture
 async def town(database_url: str) -> AsyncIterator[Town]:
     """A running town."""
-    async with AsyncExitStack() as stack:
-        runner = web.AppRunner(app := web.Application(middlewares=[http.middleware]))
-        door = _Door()
-        app.router.add_post("/hook", door.receive)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        options = replace(Options(retry_scale=FAST_RETRIES), webhook_url=url)
-        standin = await stack.enter_async_context(StripeStandIn(options))
-        settings = StripeSettings(Secret(KEY), None, (Secret(SECRET),), standin.url, 100)
-        transport = await stack.enter_async_context(StripeTransport(settings, WindowLimiter(100), SystemClock()))
-        ingest = await stack.enter_async_context(opened(database_url, gateway=StripeGateway(transport)))
-        ingest.clock.at = SystemClock().now() / 1_000_000
-        signer = Signer(settings.webhook_secrets, SystemClock())
-        door.webhook = Webhook(signer, ingest.inbox, ingest.pipeline, NoTrace(), ingest.registry, livemode=False)
-        await stack.enter_async_context(ingest.working())
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        http_client: Any = stripe.AIOHTTPClient()
-        stack.push_async_callback(http_client.close_async)
-        client = stripe.StripeClient(KEY, base_addresses={"api": standin.url}, http_client=http_client)
-        yield Town(Shop(standin, Receiver(), client, session), ingest)
-
-
-class _Door:
-    """The webhook's route; it must stand before the stand-in knows where to send."""
-
-    webhook: Webhook
-
-    async def receive(self, request: web.Request) -> web.Response:
-        """Pass it on."""
-        return await self.webhook.receive(request)
+    async with opened_town(database_url) as town:
+        yield town
 
 
 async def test_a_subscriptions_life(town: Town) -> None:
