@@ -48,7 +48,7 @@ async def at(connection: AsyncConnection, question: Question, moment: Instant) -
     catalogue_row = await _catalogue_row(connection, question.project.id, moment)
     definition = definitions.from_json(catalogue_row.definition) if catalogue_row else Definition(version=0)
     held = _document(question, rows[0]) if rows else ()
-    grants = await _grants(connection, question, rows, moment) if rows else []
+    grants = await _grants(connection, question, rows, moment, definition) if rows else []
     project = question.project
     catalogue = Catalogue(
         project.public_id,
@@ -116,12 +116,13 @@ def _answer(held: Sequence[Entitlement], code: FeatureCode, catalogue: Catalogue
 
 
 async def _grants(
-    connection: AsyncConnection, question: Question, rows: Sequence[Row[Any]], moment: Instant
+    connection: AsyncConnection, question: Question, rows: Sequence[Row[Any]], moment: Instant, in_force: Definition
 ) -> list[Json]:
     """The document's rows at the moment, each with since when it was held and what it came from."""
     body = [row for row in rows[0].body if question.feature in {None, row["feature_code"]}]
-    version = rows[0].catalog_version
-    definition = await load_definition(connection, question.project.id, version)
+    # A later version that changed nothing for the user left the document alone, and yet names the prices of its time.
+    computed_with = await load_definition(connection, question.project.id, rows[0].catalog_version)
+    versions = (in_force, computed_with)
     refs = {source: [row["source_ref"] for row in body if row["source"] == source] for source in Source}
     subscriptions = await _subscriptions(connection, refs[Source.SUBSCRIPTION], moment)
     lines = await _by_id(connection, _PURCHASES, refs[Source.PURCHASE])
@@ -131,7 +132,7 @@ async def _grants(
         {
             **row,
             "since": _change_head(_since(rows, row)),
-            "origin": _giving(origins[Source(row["source"])].get(row["source_ref"]), row["feature_code"], definition),
+            "origin": _giving(origins[Source(row["source"])].get(row["source_ref"]), row["feature_code"], versions),
         }
         for row in body
     ]
@@ -147,11 +148,12 @@ def _since(rows: Sequence[Row[Any]], wanted: Json) -> Row[Any]:
     return first
 
 
-def _giving(origin: Json | None, code: str, definition: Definition) -> Json | None:
+def _giving(origin: Json | None, code: str, versions: Sequence[Definition]) -> Json | None:
     """The origin with those of its items alone that gave the feature, and the plan by which each did."""
     if origin is None or "items" not in origin:
         return origin
-    return {**origin, "items": list(_items_that_give(origin["items"], code, definition))}
+    found = (list(_items_that_give(origin["items"], code, definition)) for definition in versions)
+    return {**origin, "items": next((items for items in found if items), [])}
 
 
 def _items_that_give(items: Sequence[Mapping[str, Any]], code: str, definition: Definition) -> Iterator[Json]:
