@@ -205,6 +205,30 @@ async def test_portal_of_a_deleted_customer_is_404(shop: Shop) -> None:
     assert (status, answer["code"]) == (404, "no_customer")
 
 
+async def test_portal_of_a_customer_that_pays_for_others_too_is_refused(shop: Shop) -> None:
+    """A portal shows all that its customer pays for: none is opened where that is not only this user's."""
+    await shop.checkout()
+    body = {"user_id": "ann", "return_url": "https://app.example.com/account"}
+    async with shop.engine.begin() as connection:
+        await connection.exec_driver_sql(_FOREIGN_SUBSCRIPTION.format(status="active"))
+    status, answer = await shop.post("portal/create-session", body)
+    assert (status, answer["code"]) == (409, "shared_customer")
+    async with shop.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE subscriptions SET status = 'canceled'")
+    status, answer = await shop.post("portal/create-session", body)
+    assert status == 200, answer
+
+
+_FOREIGN_SUBSCRIPTION = """
+WITH theirs AS (
+    INSERT INTO subscriptions (id, customer_id, status, started_at, cancel_at_period_end, collection_method, livemode)
+    SELECT 'sub_theirs', id, '{status}', now(), false, 'charge_automatically', false FROM stripe_customers
+    RETURNING id)
+INSERT INTO subscription_items (id, subscription_id, price_id, product_id, quantity, period_start, period_end)
+SELECT 'si_theirs', id, 'price_theirs', 'prod_theirs', 1, now(), now() + interval '1 month' FROM theirs
+"""
+
+
 async def test_portal_returns_to_listed_hosts_only(shop: Shop) -> None:
     """The portal leads back to the project's hosts only."""
     body = {"user_id": "ann", "return_url": "https://evil.example.com/"}
