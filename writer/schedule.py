@@ -25,8 +25,11 @@ class Schedule:
         return failures >= self.tries
 
 
-OUTAGE: Final = Schedule(first=0.5, longest=3_600.0, tries=36)
-"""Stripe or Postgres is away: about a day, longer than any outage that Stripe has had."""
+OUTAGE: Final = Schedule(first=0.5, longest=300.0, tries=400)
+"""Stripe or Postgres is away: about a day, longer than any outage that Stripe has had.
+
+Nobody wakes the events when it is over, so none waits longer than five minutes for its next try.
+"""
 
 SURPRISE: Final = Schedule(first=0.5, longest=600.0, tries=10)
 """An error that nobody foresaw: some minutes, in case it passes; then somebody must look."""
