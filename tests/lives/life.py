@@ -18,6 +18,8 @@ NAMING: Final = (("full", 6), ("user", 4), ("none", 3), ("wrong", 1), ("ghost", 
 
 _DAYS: Final = (1, 6, 20, 45)
 _DIES: Final = 0.15
+_REGRETS: Final = 0.12
+"""How often what was just bought is given back at once, so that the refund may be told before its purchase."""
 
 
 @dataclass(slots=True)
@@ -149,6 +151,8 @@ def _checkout(story: _Story) -> None:
     story.act("checkout", name=name, mode=mode, lines=lines, outcome=outcome, **buyer, **told, **extra)
     if rng.random() < 0.5:
         story.act("confirm", session=name)
+    if name in story.paid and rng.random() < _REGRETS:
+        _refund_of(story, name)
 
 
 def _confirm(story: _Story) -> None:
@@ -197,11 +201,15 @@ def _invoice(story: _Story) -> None:
 
 
 def _refund(story: _Story) -> None:
+    _refund_of(story, story.rng.choice(story.paid))
+
+
+def _refund_of(story: _Story, session: str) -> None:
     name = story.new("r")
     status = story.draw((None, 4), ("pending", 2), ("failed", 1))
     parts = story.draw((1, 3), (2, 2), (3, 1))
     story.refunds.append(name)
-    story.act("refund", name=name, session=story.rng.choice(story.paid), parts=parts, status=status)
+    story.act("refund", name=name, session=session, parts=parts, status=status)
 
 
 def _move_refund(story: _Story) -> None:

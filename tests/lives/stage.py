@@ -32,7 +32,7 @@ from tests.lives.writer_process import WriterProcess
 from tests.support.postgres import drop_database
 
 WRITERS: Final = 2
-_PATIENCE_S: Final = 60
+_PATIENCE_S: Final = 120
 _POLL_S: Final = 0.02
 _SWEEP_WITHIN: Final = 20 * 86_400
 _HURRY: Final = 50
@@ -165,6 +165,7 @@ class Stage:
         )
 
     async def _open(self) -> None:
+        await self._sweep()  # as every writer does when it starts: from here on nothing that is dropped is missed
         for project in PROJECTS:
             await self._api.open_project(project)
         await self._town.stock()

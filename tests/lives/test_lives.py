@@ -9,7 +9,7 @@ from tests.lives.plan import CALM, Act, Fault, Plan
 from tests.lives.regressions import REGRESSIONS
 from tests.lives.stage import Ground, Outcome, play
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 TOWNS = 6
 LIVES = 50

@@ -16,7 +16,7 @@ from tests.lives.account import Json
 from tests.lives.compare import Held
 
 ADMIN_KEY: Final = "admin_lives"
-_PATIENCE_S: Final = 30
+_PATIENCE_S: Final = 120
 _PAUSE_S: Final = 0.05
 
 
@@ -38,15 +38,17 @@ class WriterApi:
         self, method: str, path: str, body: Any = None, *, project: str | None = None, **headers: str
     ) -> tuple[int, Json]:
         """Status and body; repeated until a writer gives an answer that is its own and final."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while True:
-                try:
-                    status, content = await self._once(method, path, body, project, headers)
-                except (aiohttp.ClientError, TimeoutError, OSError):
-                    status, content = 0, b""
-                if status and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    return status, orjson.loads(content)
-                await asyncio.sleep(_PAUSE_S)
+        until = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            try:
+                status, content = await self._once(method, path, body, project, headers)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                status, content = 0, repr(error).encode()
+            if status and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return status, orjson.loads(content)
+            if asyncio.get_running_loop().time() > until:
+                raise AssertionError(f"{method} {path} {body}: {status} {content!r} after {_PATIENCE_S} s")
+            await asyncio.sleep(_PAUSE_S)
 
     async def held(self, project: str) -> Held:
         """Everything that a project publishes, at one revision."""

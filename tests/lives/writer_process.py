@@ -21,6 +21,7 @@ from writer.app import running
 from writer.settings import Settings, read
 
 _PR_SET_PDEATHSIG: Final = 1
+_STARTS_S: Final = 90
 _MAX_RPS: Final = 400
 """More than the setting allows: the stand-in has no limit to respect, and three hundred lives should not queue."""
 
@@ -77,7 +78,7 @@ class WriterProcess:
             except aiohttp.ClientError:
                 return False
 
-        await eventually(serves, 30)
+        await eventually(serves, _STARTS_S)
 
     def kill(self) -> None:
         """SIGKILL."""
