@@ -47,4 +47,33 @@ REGRESSIONS: Final[Mapping[str, Plan]] = {
         ),
         rates=CALM,
     ),
+    # Nobody names the subscription, and its customer is known by an earlier checkout only.
+    "a customer who is known by a checkout": Plan(
+        seed=3,
+        gaps=(60, 3),
+        acts=(
+            Act(0, "001", "customer", {"name": "c1", "card": "ok", **_ADA, "naming": "none"}),
+            Act(
+                0,
+                "001",
+                "subscribe",
+                {"name": "s2", "customer": "c1", "lines": [("pro_month", 1)], **_ADA, "naming": "none"},
+            ),
+            Act(
+                1,
+                "001",
+                "checkout",
+                {
+                    "name": "k3",
+                    "mode": "payment",
+                    "outcome": "pay",
+                    "customer": "c1",
+                    "lines": [("lasting", 1)],
+                    **_ADA,
+                    "naming": "reference",
+                },
+            ),
+        ),
+        rates=CALM,
+    ),
 }
