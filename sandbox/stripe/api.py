@@ -30,6 +30,9 @@ WRONG_KEY: Final = 401
 FORBIDDEN: Final = 403
 READ_ONLY: Final = "rk_test_read"
 """A restricted key that begins so may read and write nothing."""
+WITHOUT_ENTITLEMENTS: Final = "rk_test_no_entitlements"
+"""A restricted key that begins so may do all but see features and where they are attached."""
+ENTITLEMENTS: Final = re.compile(r"/v1/(entitlements/|products/[^/]+/features)")
 IDS: Final = re.compile(r"\{[^}]*\}")
 PARAMETERS: Final[dict[str, list[str]]] = orjson.loads(Path(__file__).with_name("parameters.json").read_bytes())
 """What each request may send, by method and path with its ids as `{}`; an extract of Stripe's description."""
@@ -159,7 +162,8 @@ class Api:
             )
             raise StripeError(WRONG_KEY, message)
         restricted = key.startswith("rk_test_")
-        if key.startswith(READ_ONLY) and request.method != "GET":
+        hidden = key.startswith(WITHOUT_ENTITLEMENTS) and ENTITLEMENTS.search(request.path)
+        if hidden or (key.startswith(READ_ONLY) and request.method != "GET"):
             message = "The provided key does not have the required permissions for this endpoint on this account."
             raise StripeError(FORBIDDEN, message)
         if not restricted and not any(hmac.compare_digest(key.encode(), known.encode()) for known in self.keys):

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sandbox.stripe.amounts import MODES, tiers_of
-from sandbox.stripe.errors import invalid, required
+from sandbox.stripe.errors import invalid, missing, required
 from sandbox.stripe.ledger import Ledger
 from sandbox.stripe.listing import matching, page
 from sandbox.stripe.params import Params
@@ -204,17 +204,26 @@ def _update_feature(ledger: Ledger, call: Call) -> JsonObject:
     feature["active"] = params.flag("active", default=feature["active"])
     feature["name"] = params.text("name", feature["name"])
     feature["metadata"] = params.metadata(feature["metadata"])
+    for attached in ledger.store.all("product_feature"):
+        if attached["entitlement_feature"]["id"] == feature["id"]:
+            ledger.store.put(attached | {"entitlement_feature": dict(feature)})
     return ledger.store.put(feature)
 
 
 def _list_features(ledger: Ledger, call: Call) -> JsonObject:
-    return page(matching(ledger.store.all("entitlements.feature"), call.params, "lookup_key"), call.params, call.path)
+    archived = call.params.flag("archived")
+    found = matching(ledger.store.all("entitlements.feature"), call.params, "lookup_key")
+    return page([one for one in found if one["active"] is not archived], call.params, call.path)
 
 
 def _attach_feature(ledger: Ledger, call: Call) -> JsonObject:
     product = ledger.store.get("product", call.id)
     param = "entitlement_feature"
     feature = ledger.store.get("entitlements.feature", call.params.need(param), param)
+    if not feature["active"]:
+        raise invalid(f"The feature `{feature['id']}` is archived and cannot be attached to a product.", param)
+    if any(one["entitlement_feature"]["id"] == feature["id"] for one in _attached_to(ledger, product["id"])):
+        raise invalid(f"The feature `{feature['id']}` is already attached to this product.", param)
     attached = ledger.new("product_feature", "prodft", entitlement_feature=dict(feature))
     del attached["created"]
     ledger.store.note("product_of_feature")[attached["id"]] = product["id"]
@@ -223,15 +232,26 @@ def _attach_feature(ledger: Ledger, call: Call) -> JsonObject:
     return attached
 
 
-def _features_of(ledger: Ledger, call: Call) -> JsonObject:
+def _attached_to(ledger: Ledger, product_id: str) -> list[JsonObject]:
     owner = ledger.store.note("product_of_feature")
-    ledger.store.get("product", call.id)
-    found = [one for one in ledger.store.all("product_feature") if owner.get(one["id"]) == call.id]
-    return page(found, call.params, call.path)
+    return [one for one in ledger.store.all("product_feature") if owner.get(one["id"]) == product_id]
+
+
+def _features_of(ledger: Ledger, call: Call) -> JsonObject:
+    product = ledger.store.get("product", call.id)
+    return page(_attached_to(ledger, product["id"]), call.params, call.path)
+
+
+def _retrieve_attached(ledger: Ledger, call: Call) -> JsonObject:
+    product, wanted = ledger.store.get("product", call.id), call.args["feature"]
+    for one in _attached_to(ledger, product["id"]):
+        if one["id"] == wanted:
+            return one
+    raise missing("product_feature", wanted, "id", status=404)
 
 
 def _detach_feature(ledger: Ledger, call: Call) -> JsonObject:
-    attached = ledger.store.get("product_feature", call.args["feature"])
+    attached = _retrieve_attached(ledger, call)
     ledger.store.remove("product_feature", attached["id"])
     return {"id": attached["id"], "object": "product_feature", "deleted": True}
 
@@ -256,6 +276,7 @@ ROUTES: Routes = (
     ("DELETE", "/v1/products/{id}", _delete_product),
     ("GET", "/v1/products/{id}/features", _features_of),
     ("POST", "/v1/products/{id}/features", _attach_feature),
+    ("GET", "/v1/products/{id}/features/{feature}", _retrieve_attached),
     ("DELETE", "/v1/products/{id}/features/{feature}", _detach_feature),
     ("POST", "/v1/prices", _create_price),
     ("GET", "/v1/prices", _list_prices),
