@@ -21,6 +21,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_webhook_events_parked", table_name="webhook_events", postgresql_where=sa.text("status = 'parked'")
     )
+    op.drop_column("products", "features")
     op.drop_column("webhook_events", "replayed_at")
     op.drop_column("recompute_jobs", "last_error")
     op.drop_column("recompute_jobs", "next_attempt_at")
@@ -228,6 +229,16 @@ def _history() -> None:
 
 
 def _columns() -> None:
+    op.add_column(
+        "products",
+        sa.Column(
+            "features",
+            sa.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'::text[]"),
+            nullable=False,
+            comment="Lookup keys of the features attached at Stripe, sorted, as read last; no payload carries them",
+        ),
+    )
     op.add_column(
         "purchases",
         sa.Column(

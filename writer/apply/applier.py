@@ -298,5 +298,7 @@ def _carries_all(event: Event) -> bool:
             return is_whole(payload)
         case ObjectKind.SESSION:
             return not needs_lines(payload)
+        case ObjectKind.PRODUCT:
+            return bool(payload.get("deleted"))  # else its features are missing, and only a fetch is dated as a whole
         case _:
             return True

@@ -49,5 +49,5 @@ class Gateway(Protocol):
         ...
 
     async def retrieve_product(self, id: str) -> Fetched:  # noqa: A002
-        """A product."""
+        """A product with its features, as `writer.gateway.product_features` puts them there."""
         ...

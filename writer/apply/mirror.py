@@ -28,7 +28,7 @@ class CatalogueMirror(Protocol):
     """
 
     async def apply_product(self, connection: AsyncConnection, product: Mapping[str, Any], cause: Cause) -> Mirrored:
-        """Write a product."""
+        """Write a product; features that it does not carry stay as they were read before."""
         ...
 
     async def apply_price(self, connection: AsyncConnection, price: Mapping[str, Any], cause: Cause) -> Mirrored:

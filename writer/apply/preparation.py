@@ -169,7 +169,8 @@ class Preparation:
         price_id = fields.text(source, "id")
         product_id = fields.reference(source, "product")
         product = fields.child(source, "product")
-        if product_id is not None and not product and await self._unknown(_UNKNOWN_PRODUCTS, {product_id}):
+        # Also where the product came along: without its features.
+        if product_id is not None and await self._unknown(_UNKNOWN_PRODUCTS, {product_id}):
             await self._learning.learn(ObjectKind.PRODUCT, product_id, cause)
 
         async def write(connection: AsyncConnection) -> Written:

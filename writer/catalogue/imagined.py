@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from writer.catalogue import apply, store, tables
 from writer.catalogue.apply import Edit
-from writer.catalogue.tables import Mirror, MirroredPrice
+from writer.catalogue.tables import Mirror, MirroredPrice, MirroredProduct
 from writer.domain.catalogue import Definition
 from writer.operations import projects
 from writer.operations.projects import Project
@@ -105,7 +105,8 @@ def _mirror(held: Mirror, project_id: int, rows: Sequence[Row[Any]], moved: Sequ
     prices = [price for price in held.prices if price.id not in gone]
     prices += [MirroredPrice(row.id, row.product_id, row.active, row.metadata) for row in added]
     products = {price.product_id: held.products[price.product_id] for price in held.prices if price.id not in gone}
-    return Mirror(prices, products | {row.product_id: row.product_metadata for row in added})
+    come_along = {row.product_id: MirroredProduct(row.product_metadata, row.product_features) for row in added}
+    return Mirror(prices, products | come_along)
 
 
 def _named(made: Sequence[Imagined], moved: Sequence[Moved]) -> set[str]:
@@ -115,7 +116,7 @@ def _named(made: Sequence[Imagined], moved: Sequence[Moved]) -> set[str]:
 
 _PRICES: Final = text("""
 SELECT c.id, c.product_id, c.project_id, c.active AND coalesce(d.active, true) AS active, c.metadata,
-    coalesce(d.metadata, '{}') AS product_metadata
+    coalesce(d.metadata, '{}') AS product_metadata, coalesce(d.features, '{}') AS product_features
 FROM prices c LEFT JOIN products d ON d.id = c.product_id
 WHERE c.project_id = ANY(:projects) OR c.id = ANY(CAST(:targets AS text[]))
     OR c.product_id = ANY(CAST(:targets AS text[]))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import Clock
 from writer.apply import objects
 from writer.apply.mirror import Mirrored
-from writer.catalogue import placement, store
+from writer.catalogue import placement, product_features, store
 from writer.db.transaction import Transactions
 from writer.domain.stripe import fields
 from writer.domain.stripe.fields import ShapeError
@@ -31,7 +31,7 @@ class CatalogueSource(Protocol):
     """Everything that Stripe sells, as plain objects."""
 
     def products(self) -> AsyncIterator[Fetched]:
-        """Every product, also archived ones."""
+        """Every product with its features, also archived ones."""
         ...
 
     def prices(self) -> AsyncIterator[Fetched]:
@@ -39,7 +39,7 @@ class CatalogueSource(Protocol):
         ...
 
     async def retrieve_product(self, id: str) -> Fetched:  # noqa: A002 - Stripe's own word
-        """A product as it is now."""
+        """A product with its features, as it is now."""
         ...
 
     async def retrieve_price(self, id: str) -> Fetched:  # noqa: A002
@@ -54,12 +54,16 @@ class StripeMirror:
         self._clock = clock
 
     async def apply_product(self, connection: AsyncConnection, product: Mapping[str, Any], cause: Cause) -> Mirrored:
-        """Write a product; `moved_prices` are those of its prices whose project changed with it."""
+        """Write a product; `moved_prices` are those of its prices whose project changed with it.
+
+        Features that it does not carry stay as they were read before.
+        """
         await placement.begin(connection)
         if product.get("deleted"):
             await connection.execute(_PRODUCT_GONE, {"id": product["id"]})
         else:
-            await connection.execute(_PRODUCT, product_row(product))
+            row = product_row(product) | {"features": product_features.attached(product)}
+            await connection.execute(_PRODUCT, row)
         prices = (await connection.execute(_PRICES_OF, {"id": product["id"]})).scalars().all()
         return await self._settle(connection, prices, [product["id"]], cause)
 
@@ -138,7 +142,7 @@ async def _write_newer(
 
 
 def product_row(product: Mapping[str, Any]) -> dict[str, Any]:
-    """A product as its row holds it, metadata as JSON text; ShapeError names what is wrong."""
+    """A product as its row holds it, features apart, metadata as JSON text; ShapeError names what is wrong."""
     return {
         "id": fields.text(product, "id"),
         "name": fields.optional_text(product, "name") or fields.text(product, "id"),
@@ -178,10 +182,12 @@ def _is_active(source: Mapping[str, Any]) -> bool:
 
 
 _PRODUCT: Final = text("""
-INSERT INTO products (id, name, description, active, livemode, metadata)
-VALUES (:id, :name, :description, :active, :livemode, CAST(CAST(:metadata AS text) AS jsonb))
+INSERT INTO products (id, name, description, active, livemode, features, metadata)
+VALUES (:id, :name, :description, :active, :livemode, coalesce(CAST(:features AS text[]), '{}'),
+    CAST(CAST(:metadata AS text) AS jsonb))
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, description = excluded.description, active = excluded.active,
-    livemode = excluded.livemode, metadata = excluded.metadata
+    livemode = excluded.livemode, features = coalesce(CAST(:features AS text[]), products.features),
+    metadata = excluded.metadata
 """)
 
 _PRODUCT_GONE: Final = text("UPDATE products SET active = false WHERE id = :id")

@@ -102,20 +102,24 @@ async def let_go(connection: AsyncConnection, project_id: int, now: Instant) -> 
 
 
 def build(version: int, declared: ProjectCatalog, mirror: Mirror) -> Definition:
-    """A version out of what was declared and what Stripe's metadata says; the declared part wins."""
+    """A version out of what was declared and what Stripe says; the declared part wins."""
     own = {code: one.feature for code, one in declared.features.items()}
     texts = {
         target: str(metadata[stripe_metadata.FEATURES_KEY])
-        for target, metadata in [*mirror.products.items(), *((price.id, price.metadata) for price in mirror.prices)]
+        for target, metadata in [
+            *((product_id, product.metadata) for product_id, product in mirror.products.items()),
+            *((price.id, price.metadata) for price in mirror.prices),
+        ]
         if stripe_metadata.FEATURES_KEY in metadata
     }
-    named, added = stripe_metadata.plans_and_features(texts, own)
+    attached = {product_id: product.features for product_id, product in mirror.products.items() if product.features}
+    named, added = stripe_metadata.plans_and_features(texts, own, attached)
     plans = [*declared.plans.values(), *named.values()]
     prices = {
         price.id: PriceInfo(
             price.product_id,
             price.active,
-            stripe_metadata.grant_days(price.metadata, mirror.products[price.product_id]),
+            stripe_metadata.grant_days(price.metadata, mirror.products[price.product_id].metadata),
         )
         for price in mirror.prices
     }

@@ -2,10 +2,11 @@
 
 `feature_codes` is comma-separated: `pro, seats=5, calls=100/unit, exports=unlimited`; `/unit` is times the quantity.
 Key present without a feature in it: it grants nothing; a comma alone says that, because Stripe keeps no empty value.
+Features attached to a product at Stripe are added to what its metadata names, which alone can give values.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
 from common.catalogue import Feature, Kind
@@ -30,14 +31,21 @@ class Mention(NamedTuple):
 
 
 def plans_and_features(
-    texts: Mapping[str, str], known: Mapping[FeatureCode, Feature]
+    texts: Mapping[str, str],
+    known: Mapping[FeatureCode, Feature],
+    attached: Mapping[str, Sequence[FeatureCode]] | None = None,
 ) -> tuple[dict[str, Plan], dict[FeatureCode, Feature]]:
     """Plans by target and the features they bring along, from `feature_codes` texts by price or product id.
 
+    `attached` are features by product, as plain ones; a text that names one of them too says its value.
     `known` are the features that the catalogue itself declares: their kind decides. What does not fit is passed over
     and logged, because a typo in Stripe's dashboard must not stop payments.
     """
-    mentions = {target: list(_mentions(target, text)) for target, text in sorted(texts.items())}
+    also = attached or {}
+    mentions = {
+        target: [*_mentions(target, texts.get(target, ""), also.get(target, ()))]
+        for target in sorted(texts.keys() | also.keys())
+    }
     limits = {mention.code for named in mentions.values() for mention in named if mention.value is not None}
     added = {
         mention.code: Feature(mention.code, Kind.LIMIT if mention.code in limits else Kind.PLAIN)
@@ -82,7 +90,7 @@ def grant_days(metadata: Mapping[str, str], product_metadata: Mapping[str, str])
     return None
 
 
-def _mentions(target: str, text: str) -> Iterator[Mention]:
+def _mentions(target: str, text: str, attached: Sequence[FeatureCode]) -> Iterator[Mention]:
     seen: set[FeatureCode] = set()
     for part in filter(None, map(str.strip, text.split(","))):
         name, equals, written = (piece.strip() for piece in part.partition("="))
@@ -95,6 +103,7 @@ def _mentions(target: str, text: str) -> Iterator[Mention]:
         if code not in seen:
             seen.add(code)
             yield Mention(code, value, per_unit)
+    yield from (Mention(code, None, per_unit=False) for code in attached if code not in seen)
 
 
 def _value(written: str) -> tuple[Value, bool]:
@@ -115,5 +124,8 @@ def _granted(target: str, named: Iterable[Mention], features: Mapping[FeatureCod
             yield PlanFeature(code, value, per_unit)
         else:
             _log.warning(
-                "feature_codes part is passed over target=%s feature=%s: a %s needs a value", target, code, kind.value
+                "feature is passed over target=%s feature=%s: a %s needs a value, in feature_codes or catalog.yaml",
+                target,
+                code,
+                kind.value,
             )

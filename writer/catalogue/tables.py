@@ -25,11 +25,20 @@ class MirroredPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class MirroredProduct:
+    """What Stripe's product says of the catalogue."""
+
+    metadata: Mapping[str, str]
+    features: Sequence[FeatureCode] = ()
+    """Attached to it at Stripe, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
-    """What Stripe holds of the project: prices, and metadata of products by id."""
+    """What Stripe holds of the project: prices, and their products by id."""
 
     prices: Sequence[MirroredPrice]
-    products: Mapping[str, Mapping[str, str]]
+    products: Mapping[str, MirroredProduct]
 
 
 async def declared(connection: AsyncConnection, project_id: int) -> ProjectCatalog:
@@ -64,7 +73,7 @@ async def mirror(connection: AsyncConnection, project_id: int) -> Mirror:
     """What Stripe holds of the project."""
     rows = (await connection.execute(_PRICES, {"project_id": project_id})).all()
     prices = [MirroredPrice(row.id, row.product_id, row.active and row.product_active, row.metadata) for row in rows]
-    return Mirror(prices, {row.product_id: row.product_metadata for row in rows})
+    return Mirror(prices, {row.product_id: MirroredProduct(row.product_metadata, row.product_features) for row in rows})
 
 
 async def write(
@@ -129,7 +138,7 @@ WHERE p.project_id = :project_id AND p.origin = 'catalog' GROUP BY p.target, p.r
 
 _PRICES: Final = text("""
 SELECT c.id, c.product_id, c.active, coalesce(d.active, true) AS product_active, c.metadata,
-    coalesce(d.metadata, '{}') AS product_metadata
+    coalesce(d.metadata, '{}') AS product_metadata, coalesce(d.features, '{}') AS product_features
 FROM prices c LEFT JOIN products d ON d.id = c.product_id WHERE c.project_id = :project_id ORDER BY c.id
 """)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
 from writer.gateway.pages import Fetched, Json, Pages, escaped
+from writer.gateway.product_features import ProductFeatures
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.transport import StripeTransport
 
@@ -26,6 +27,7 @@ class StripeGateway:
         self._transport = transport
         self._urgency = urgency
         self._pages = Pages(transport, urgency)
+        self._product_features = ProductFeatures(self._pages)
 
     async def retrieve_subscription(self, id: str) -> Fetched:  # noqa: A002 - Stripe's word
         """A subscription with all of its items."""
@@ -70,8 +72,8 @@ class StripeGateway:
         return await self._retrieve("/v1/prices", id, {"expand": ["product"]})
 
     async def retrieve_product(self, id: str) -> Fetched:  # noqa: A002
-        """A product."""
-        return await self._retrieve("/v1/products", id)
+        """A product with its features, where Stripe tells them."""
+        return await self._with_features(await self._retrieve("/v1/products", id))
 
     async def list_refunds(self, payment_intent: str) -> Fetched:
         """All refunds of a payment intent, as one list object."""
@@ -90,9 +92,10 @@ class StripeGateway:
         """All active configurations of the billing portal."""
         return _data(await self._pages.whole("/v1/billing_portal/configurations", {"active": "true"}))
 
-    def products(self) -> AsyncIterator[Fetched]:
-        """Every product, also archived ones."""
-        return self._pages.each("/v1/products", {})
+    async def products(self) -> AsyncIterator[Fetched]:
+        """Every product, also archived ones, each with its features, where Stripe tells them."""
+        async for fetched in self._pages.each("/v1/products", {}):
+            yield await self._with_features(fetched)
 
     def prices(self) -> AsyncIterator[Fetched]:
         """Every price, also archived ones; its product is an id."""
@@ -123,6 +126,12 @@ class StripeGateway:
 
     async def _post(self, path: str, params: Mapping[str, Any], idempotency_key: str | None = None) -> Json:
         return (await self._transport.call("post", path, params, self._urgency, idempotency_key)).body
+
+    async def _with_features(self, fetched: Fetched) -> Fetched:
+        # Read after the product itself: all of it is at least as new as `as_of` says.
+        if fetched.object is not None:
+            await self._product_features.fill(fetched.object)
+        return fetched
 
     async def _whole_subscription(self, fetched: Fetched) -> Fetched:
         if fetched.object is not None:

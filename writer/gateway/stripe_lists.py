@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from common.clock import SECOND, Instant
 from writer.gateway.pages import Json, Pages, escaped
+from writer.gateway.product_features import ProductFeatures
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.transport import StripeTransport
 
@@ -20,6 +21,7 @@ class Listing(StrEnum):
     ACTIVE_PRICES = "active_prices"
     """Without archived ones, and without the many that a checkout made for itself."""
     PRODUCTS = "products"
+    """Each product of either list costs a request more: its features are a list of their own."""
     PRICES = "prices"
     CUSTOMERS = "customers"
     OPEN_SUBSCRIPTIONS = "open_subscriptions"
@@ -55,6 +57,7 @@ class StripeLists:
         self._transport = transport
         self._urgency = urgency
         self._pages = Pages(transport, urgency)
+        self._product_features = ProductFeatures(self._pages)
 
     async def page(self, listing: Listing, *, since: Instant | None = None, after: str | None = None) -> Page:
         """Up to a hundred objects behind `after`; with `since` only what was created then or later."""
@@ -71,12 +74,14 @@ class StripeLists:
         return Page(tuple(objects), reply.as_of, bool(reply.body["has_more"]) and bool(objects))
 
     async def _fill(self, one: Json) -> None:
-        """Bring the rest of a list inside an object; few have more than a list shows of them."""
+        """Bring the rest of a list inside an object; few have more than a list shows of them. Products show nothing."""
         if one["object"] == "subscription" and one["items"]["has_more"]:
             await self._pages.fill(one["items"], "/v1/subscription_items", {"subscription": one["id"]})
         elif one["object"] == "checkout.session" and one["line_items"]["has_more"]:
             path = f"/v1/checkout/sessions/{escaped(one['id'])}/line_items"
             await self._pages.fill(one["line_items"], path, {})
+        elif one["object"] == "product":
+            await self._product_features.fill(one)
 
 
 _CUSTOMER: Final = {"expand": ["data.customer"]}

@@ -1,11 +1,13 @@
 """A Stripe account as far as entitlements come of it, read once from its lists. Nothing is written."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from common.identifiers import FeatureCode
 from writer.apply.purchase import paid_by
+from writer.catalogue import product_features
 from writer.domain.stripe import fields
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.invoice import Invoice, parse_invoice
@@ -29,6 +31,8 @@ class Product:
     name: str
     active: bool
     metadata: Mapping[str, str]
+    features: Sequence[FeatureCode] = ()
+    """Attached to it at Stripe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ async def _pay(account: Account, gateway: StripeGateway) -> None:
 
 def _product(account: Account, one: Json) -> None:
     name = fields.optional_text(one, "name") or one["id"]
-    account.products[one["id"]] = Product(name, bool(one.get("active", True)), fields.metadata(one))
+    features = product_features.attached(one) or ()
+    account.products[one["id"]] = Product(name, bool(one.get("active", True)), fields.metadata(one), features)
 
 
 def _price(account: Account, one: Json) -> None:

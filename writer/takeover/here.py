@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.identifiers import ProjectId, UserId
 from writer.catalogue import store, tables
 from writer.catalogue.declared import ProjectCatalog
-from writer.catalogue.tables import Mirror, MirroredPrice
+from writer.catalogue.tables import Mirror, MirroredPrice, MirroredProduct
 from writer.domain.catalogue import Definition
 from writer.takeover.account import Account
 
@@ -75,7 +75,8 @@ def _definition(declared: ProjectCatalog, account: Account, project: int, placed
         product = account.products.get(price.product_id)
         active = price.active and (product is None or product.active)
         prices.append(MirroredPrice(price_id, price.product_id, active, price.metadata))
-        products[price.product_id] = product.metadata if product else {}
+        known = MirroredProduct(product.metadata, product.features) if product else MirroredProduct({})
+        products[price.product_id] = known
     return store.build(1, declared, Mirror(prices, products))
 
 

@@ -28,6 +28,8 @@ _READS: Final = (
 
 _NOBODY: Final = "none_of_billing_doctor"
 
+_PRODUCT_FEATURES: Final = f"/v1/products/prod_{_NOBODY}/features"
+
 _WRITES: Final[Sequence[tuple[str, str, dict[str, Any], str | None]]] = (
     ("Customers", f"/v1/customers/cus_{_NOBODY}", {}, None),
     ("Checkout Sessions", f"/v1/checkout/sessions/cs_{_NOBODY}/expire", {}, None),
@@ -85,6 +87,10 @@ async def permissions(account: StripeAccount) -> list[Finding]:
             findings.append(bad("permissions", f"the key may not write {name}", mend))
         else:
             findings.append(doubtful("permissions", f"the key may not write {name}", f"{mend}, if you want {only}"))
+    if not await account.may("get", _PRODUCT_FEATURES, {"limit": 1}):
+        told = "the key may not read features of products: those attached in Stripe's dashboard do not count"
+        mend = "give the restricted key Read on Entitlements, if you want them to; then billing catalog sync"
+        findings.append(doubtful("permissions", told, mend))
     return findings or [good("permissions", "the key may read and write all that is needed")]
 
 

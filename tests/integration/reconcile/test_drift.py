@@ -12,7 +12,7 @@ from writer.outbox import Cause
 
 LISTS = {
     "GET /v1/products", "GET /v1/prices", "GET /v1/subscriptions", "GET /v1/invoices", "GET /v1/checkout/sessions",
-    "GET /v1/refunds", "GET /v1/disputes",
+    "GET /v1/refunds", "GET /v1/disputes", "GET /v1/products/{}/features",
 }  # fmt: skip
 
 

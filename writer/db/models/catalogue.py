@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from writer.db.models.base import Base, Recorded
@@ -109,6 +109,11 @@ class Product(Base):
     active: Mapped[bool]
     livemode: Mapped[bool]
     project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), comment="null: nobody's yet")
+    features: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        server_default=text("'{}'::text[]"),
+        comment="Lookup keys of the features attached at Stripe, sorted, as read last; no payload carries them",
+    )
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'::jsonb"))
 
 

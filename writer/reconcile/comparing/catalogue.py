@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from writer.catalogue import product_features
 from writer.catalogue.mirror import price_row, product_row
 from writer.domain.stripe import fields
 from writer.domain.stripe.fields import Object
@@ -14,7 +15,9 @@ from writer.reconcile.comparing.facts import Comparison, Facts, Sides
 
 
 def _product(source: Object) -> Facts:
-    return {**product_row(source), "metadata": fields.metadata(source)}
+    attached = product_features.attached(source)
+    read = {} if attached is None else {"features": attached}
+    return {**product_row(source), **read, "metadata": fields.metadata(source)}
 
 
 def _price(source: Object) -> Facts:
