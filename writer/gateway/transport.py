@@ -85,6 +85,7 @@ class StripeTransport:
         """Answers 429, by the limit that Stripe names."""
         self.breaker = Breaker(random.Random(), clock.monotonic)  # noqa: S311 - spreads writers
         self._limited_in_a_row = 0
+        self._slow_until = 0.0
         self._patience = patience or Patience()
         timeout = aiohttp.ClientTimeout(total=self._patience.answer, sock_connect=self._patience.connect)
         self._http = stripe.AIOHTTPClient(timeout=timeout)
@@ -147,6 +148,7 @@ class StripeTransport:
         if urgency is not Urgency.PAYER:
             self.breaker.admit()
         async with self._limiter.turn(urgency):
+            sent_at = asyncio.get_running_loop().time()
             try:
                 reply = await self._once(method, path, params)
             except StripeRefusedError:
@@ -154,7 +156,7 @@ class StripeTransport:
                 raise
             except RateLimitedError as error:
                 self._note(Outcome.LIMITED)
-                self._slow_down(error)
+                self._slow_down(error, sent_at)
                 raise
             except StripeUnavailableError as error:
                 self.outcomes[Outcome.UNAVAILABLE] += 1
@@ -171,16 +173,19 @@ class StripeTransport:
         if outcome is not Outcome.LIMITED:
             self._limited_in_a_row = 0
 
-    def _slow_down(self, error: RateLimitedError) -> None:
-        """Let background work wait, everywhere: as long as Stripe asks, longer where that does not help."""
+    def _slow_down(self, error: RateLimitedError, sent_at: float) -> None:
+        """Let background work wait, everywhere: as long as Stripe asks, longer where that did not help."""
         limit = error.limit or "unnamed"
         self.limits[limit] += 1
         if not error.account_wide:
             _log.info("Stripe limits requests about one object limit=%s", limit)
             return
-        self._limited_in_a_row += 1
-        grown = _SLOW_DOWN * 2.0 ** min(self._limited_in_a_row - 1, 10)
+        # What was sent before the pause was over, with others or for a payer, does not tell that it was too short.
+        if sent_at >= self._slow_until:
+            self._limited_in_a_row += 1
+        grown = _SLOW_DOWN * 2.0 ** min(max(self._limited_in_a_row - 1, 0), 10)
         seconds = min(max(grown, error.retry_after or 0.0), _LONGEST_SLOW_DOWN)
+        self._slow_until = max(self._slow_until, asyncio.get_running_loop().time() + seconds)
         _log.warning("Stripe limits our rate limit=%s background_waits=%.1f", limit, seconds)
         self._limiter.slow_down(seconds)
 

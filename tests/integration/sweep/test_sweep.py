@@ -42,6 +42,7 @@ async def test_what_was_never_delivered_is_found(hearsay: Hearsay) -> None:
     price = await hearsay.price("export")
     await hearsay.shop.subscribed(price, subscription_data={"metadata": ADA})
     hearsay.shop.standin.advance(2 * MINUTE)
+    asked_at = hearsay.shop.standin.clock.now()
     async with hearsay.ingest.working():
         found = await hearsay.sweep().once()
         await until(hearsay.ingest, SETTLED)
@@ -49,7 +50,7 @@ async def test_what_was_never_delivered_is_found(hearsay: Hearsay) -> None:
     rows = await hearsay.ingest.query("SELECT origin, status FROM webhook_events")
     assert found == len(rows) > 3
     assert {row.origin for row in rows} == {"sweep"}
-    assert await cursor(hearsay) == hearsay.shop.standin.clock.now()
+    assert (await cursor(hearsay) or 0) >= asked_at
 
 
 async def test_nothing_is_found_twice(hearsay: Hearsay) -> None:
@@ -117,8 +118,9 @@ async def test_the_cursor_stays_where_a_sweep_failed(hearsay: Hearsay) -> None:
         await sweep.once()
     assert await cursor(hearsay) == before
     hearsay.shop.standin.outage.begin(OutageMode.NONE)
+    asked_at = hearsay.shop.standin.clock.now()
     assert await hearsay.sweep("writer-2").once() is not None
-    assert await cursor(hearsay) == hearsay.shop.standin.clock.now()
+    assert (await cursor(hearsay) or 0) >= asked_at
 
 
 async def test_one_writer_sweeps_at_a_time(hearsay: Hearsay) -> None:
@@ -166,10 +168,11 @@ async def test_an_outage_of_days_is_made_up_for_in_parts(hearsay: Hearsay) -> No
 async def test_a_cursor_that_stripe_forgot_ends_in_a_reconcile_run(hearsay: Hearsay) -> None:
     """After more than 28 days the list may lack something: whole objects are compared, and the sweep begins anew."""
     hearsay.shop.standin.advance(29 * DAY)
+    asked_at = hearsay.shop.standin.clock.now()
     assert await hearsay.sweep().once() == 0
     (run,) = await hearsay.ingest.query("SELECT kind, cause, finished_at FROM reconcile_runs")
     assert (run.kind, run.cause, run.finished_at) == ("reconcile", "sweep", None)
-    assert await cursor(hearsay) == hearsay.shop.standin.clock.now()
+    assert (await cursor(hearsay) or 0) >= asked_at
     hearsay.shop.standin.advance(MINUTE)
     await hearsay.sweep().once()
     assert len(await hearsay.ingest.query("SELECT id FROM reconcile_runs")) == 1

@@ -153,6 +153,22 @@ async def test_passing_faults_are_unavailable(
     assert "secret" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
 
 
+async def test_one_pause_follows_from_all_that_was_limited_together(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many requests that meet Stripe's limit at once make no longer pause than one; one sent after the pause does."""
+    pauses: list[float] = []
+    fake = await start(says(error(), 429))
+    monkeypatch.setattr(fake.transport._limiter, "slow_down", pauses.append)
+    asking = [fake.gateway.retrieve_customer("cus_1") for _ in range(6)]
+    assert all(isinstance(one, StripeUnavailableError) for one in await asyncio.gather(*asking, return_exceptions=True))
+    assert pauses == [1.0] * 6
+    fake.transport._slow_until = 0.0  # the pause is over
+    with pytest.raises(StripeUnavailableError):
+        await fake.gateway.retrieve_customer("cus_1")
+    assert pauses[6:] == [2.0]
+
+
 REFUSED = (
     (400, error(code="resource_missing", param="customer"), "resource_missing", "customer"),
     (400, error(param="email"), "invalid_request", "email"),
