@@ -25,6 +25,7 @@ def change_items(ledger: Ledger, subscription: JsonObject, wanted: list[Params])
     """
     lines: list[Line] = []
     items = items_of(ledger, subscription)
+    _refuse_emptying(items, wanted)
     for params in wanted:
         before = None
         if params.given("id"):
@@ -40,10 +41,15 @@ def change_items(ledger: Ledger, subscription: JsonObject, wanted: list[Params])
         else:
             _changed(ledger, subscription, item, params)
         lines += _debit(ledger, subscription, item)
-    if not items:
-        raise invalid("A subscription must have at least one active plan.", "items")
     show_items(ledger, subscription)
     return lines
+
+
+def _refuse_emptying(items: list[JsonObject], wanted: list[Params]) -> None:
+    """A refused change must change nothing: this is looked at before the first item goes."""
+    gone = {params.need("id") for params in wanted if params.given("id") and params.flag("deleted")}
+    if all(params.given("id") for params in wanted) and all(item["id"] in gone for item in items):
+        raise invalid("A subscription must have at least one active plan.", "items")
 
 
 def settle_prorations(ledger: Ledger, subscription: JsonObject, lines: list[Line], behaviour: str) -> JsonObject | None:

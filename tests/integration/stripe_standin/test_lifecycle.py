@@ -150,6 +150,17 @@ async def test_a_changed_item_is_prorated_on_the_next_invoice(shop: Shop) -> Non
     assert amounts[1] == pytest.approx(1500, abs=2)
 
 
+async def test_the_last_item_stays(shop: Shop) -> None:
+    """A subscription without items is refused, and the refused change has changed nothing."""
+    subscription = await shop.subscribed(await shop.price())
+    (item,) = subscription["items"].data
+    with pytest.raises(stripe.InvalidRequestError, match="at least one"):
+        await shop.client.v1.subscription_items.delete_async(item.id)
+    shop.standin.advance(32 * DAY)
+    now = await shop.client.v1.subscriptions.retrieve_async(subscription.id)
+    assert [one.id for one in now["items"].data] == [item.id]
+
+
 async def test_a_change_of_interval_begins_a_new_period_now(shop: Shop) -> None:
     """From monthly to yearly: billed at once, and the period ends in a year."""
     subscription = await shop.subscribed(await shop.price())
