@@ -61,6 +61,18 @@ def test_an_unknown_code_becomes_a_feature() -> None:
     assert plans["price_2"].features == ()
 
 
+def test_attached_features_join_what_metadata_names() -> None:
+    """They are plain; the text's value holds where both name one; what is a limit elsewhere needs a value here too."""
+    attached = {"prod_1": (PRO, SEATS), "prod_2": (PRO, SEATS), "prod_3": ()}
+    plans, added = plans_and_features({"prod_1": "seats=5, pro", "prod_3": ","}, {}, attached)
+    assert {target: plan.features for target, plan in plans.items()} == {
+        "prod_1": (PlanFeature(PRO), PlanFeature(SEATS, 5)),
+        "prod_2": (PlanFeature(PRO),),
+        "prod_3": (),
+    }
+    assert {code: feature.kind for code, feature in added.items()} == {PRO: Kind.PLAIN, SEATS: Kind.LIMIT}
+
+
 @pytest.mark.parametrize(
     ("own", "products", "days"),
     [({}, {}, None), ({"grant_days": "30"}, {"grant_days": "9"}, 30), ({}, {"grant_days": " 9 "}, 9)]
