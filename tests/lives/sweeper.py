@@ -7,10 +7,10 @@ from prometheus_client import CollectorRegistry
 from common.clock import SECOND, Clock, Instant, SystemClock
 from common.settings import Secret
 from sandbox.stripe.clock import Clock as TownClock
+from tests.support.window_limiter import WindowLimiter
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.domain.stripe.event import Event
-from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.transport import StripeTransport
 from writer.inbox import Inbox
 from writer.intake import Intake

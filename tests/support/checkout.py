@@ -16,6 +16,7 @@ from common.clock import SystemClock
 from common.http import middleware
 from common.settings import Secret
 from sandbox.stripe.server import StripeStandIn
+from tests.support.window_limiter import WindowLimiter
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
 from writer.catalogue import mirror as mirroring
@@ -29,7 +30,7 @@ from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
-from writer.gateway.rate_limit import Urgency, WindowLimiter
+from writer.gateway.rate_limit import Urgency
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import Patience, StripeTransport
 from writer.operations import keys, projects

@@ -13,10 +13,11 @@ from common.clock import SystemClock
 from common.settings import Secret
 from tests.support.stripe_standin import KEY
 from tests.support.town import Town, opened_town
-from writer.gateway.rate_limit import WindowLimiter
+from tests.support.window_limiter import WindowLimiter
 from writer.gateway.stripe_lists import StripeLists
 from writer.gateway.transport import Patience, StripeTransport
 from writer.operations.audit import Actor
+from writer.outbox import Cause
 from writer.reconcile.assembly import Station, worker
 from writer.reconcile.requests import ReconcileRequests, report_to_json
 from writer.reconcile.runs import Run
@@ -112,3 +113,12 @@ def _without_ids(path: str) -> str:
 
 
 _PREFIXES = {"sub", "cs", "in", "re", "du", "dp", "cus", "prod", "price", "pi", "ch", "si"}
+
+
+async def recomputed(office: Office) -> None:
+    """Work off what was left to be computed again."""
+    ingest = office.town.ingest
+    for row in await ingest.query("SELECT id FROM users"):
+        await office.town.ingest.transactions.run(
+            lambda connection, ref=row.id: ingest.recompute.users(connection, [ref], Cause("operator:test"))  # type: ignore[misc]
+        )

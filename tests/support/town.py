@@ -19,10 +19,10 @@ from common.settings import Secret
 from sandbox.stripe.server import Options, StripeStandIn
 from tests.support.ingest import Ingest, opened, until
 from tests.support.stripe_standin import FAST_RETRIES, KEY, SECRET, Receiver, Shop
+from tests.support.window_limiter import WindowLimiter
 from writer.catalogue import yaml
 from writer.documents import Documents
 from writer.domain.stripe.event import Event
-from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
 from writer.operations.audit import Actor

@@ -15,9 +15,9 @@ from tests.support.operating import AT_ONCE
 from tests.support.reconciling import Office, found, opened_office
 from tests.support.stripe_standin import DAY, KEY
 from tests.support.town import Town
+from tests.support.window_limiter import WindowLimiter
 from writer.catalogue import yaml
 from writer.catalogue.recompute_jobs import RecomputeJobs
-from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
 from writer.operations.audit import Actor

@@ -11,8 +11,8 @@ from common.settings import Secret
 from tests.support.operating import ACTOR, Operating
 from tests.support.stripe_catalogue import mirror
 from tests.support.stripe_standin import KEY, SECRET, Shop, opened
+from tests.support.window_limiter import WindowLimiter
 from writer.catalogue.push import Push
-from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.stripe_catalogue import StripeCatalogue
 from writer.gateway.transport import StripeTransport
 from writer.settings import StripeSettings

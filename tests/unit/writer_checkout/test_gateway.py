@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from common.clock import SECOND, SystemClock
 from common.settings import Secret
+from tests.support.window_limiter import WindowLimiter
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
-from writer.gateway.rate_limit import WindowLimiter
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import API_VERSION, Outcome, Patience, StripeTransport
 from writer.settings import StripeSettings
@@ -157,8 +157,7 @@ async def test_one_pause_follows_from_all_that_was_limited_together(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many requests that meet Stripe's limit at once make no longer pause than one; one sent after the pause does."""
-    pauses: list[float] = []
-    fake = await start(says(error(), 429))
+    fake, pauses = await start(says(error(), 429)), list[float]()
     monkeypatch.setattr(fake.transport._limiter, "slow_down", pauses.append)
     asking = [fake.gateway.retrieve_customer("cus_1") for _ in range(6)]
     assert all(isinstance(one, StripeUnavailableError) for one in await asyncio.gather(*asking, return_exceptions=True))

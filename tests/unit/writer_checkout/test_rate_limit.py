@@ -3,7 +3,8 @@
 import asyncio
 from itertools import pairwise
 
-from writer.gateway.rate_limit import Urgency, WindowLimiter
+from tests.support.window_limiter import WindowLimiter
+from writer.gateway.rate_limit import Urgency
 
 WINDOW = 0.1
 
