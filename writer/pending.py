@@ -143,7 +143,7 @@ SELECT e.id, e.type, e.payload, e.attempts, e.received_at, e.created, now() AS r
     o.event_created, o.fetched_at
 FROM webhook_events e LEFT JOIN stripe_objects o ON o.id = e.object_id
 WHERE e.object_id = :object_id AND e.status = 'pending'
-ORDER BY e.created DESC, e.received_at DESC, e.id LIMIT 2
+ORDER BY e.created DESC, (e.type = 'customer.deleted') DESC, e.received_at DESC, e.id LIMIT 2
 """)
 
 _PUT_OFF: Final = text("""

@@ -15,12 +15,22 @@ def upgrade() -> None:
     _reconcile()
     _history()
     _columns()
+    _customers()
 
 
 def downgrade() -> None:
     op.drop_index(
         "ix_webhook_events_parked", table_name="webhook_events", postgresql_where=sa.text("status = 'parked'")
     )
+    op.alter_column(
+        "stripe_customers",
+        "user_ref",
+        existing_type=sa.BigInteger(),
+        comment="null: not known whose",
+        existing_comment="Whose checkouts and portal use it; null: not known in which project",
+    )
+    for name in ("user_id", "session_id", "session_created", "session_user_id", "claimed_user_id", "named_user_id"):
+        op.drop_column("stripe_customers", name)
     op.drop_column("products", "features")
     op.drop_column("webhook_events", "replayed_at")
     op.drop_column("recompute_jobs", "last_error")
@@ -225,6 +235,43 @@ def _history() -> None:
     )
     op.create_index(
         "ix_subscription_history_subscription_id", "subscription_history", ["subscription_id", "id"], unique=False
+    )
+
+
+def _customers() -> None:
+    for name, kind, comment in (
+        ("named_user_id", sa.Text(), "As its metadata names it"),
+        ("claimed_user_id", sa.Text(), "By an operator; counts after named_user_id"),
+        ("session_user_id", sa.Text(), "As its earliest complete session that names anybody names it; counts last"),
+        (
+            "session_created",
+            sa.DateTime(timezone=True),
+            "That session's; infinity: an operator claimed it, and it names nobody itself",
+        ),
+        ("session_id", sa.Text(), None),
+    ):
+        op.add_column("stripe_customers", sa.Column(name, kind, nullable=True, comment=comment))
+    op.add_column(
+        "stripe_customers",
+        sa.Column(
+            "user_id",
+            sa.Text(),
+            sa.Computed("coalesce(named_user_id, claimed_user_id, session_user_id)", persisted=True),
+            nullable=True,
+            comment="Whose what it buys is, where that names nobody",
+        ),
+    )
+    op.alter_column(
+        "stripe_customers",
+        "user_ref",
+        existing_type=sa.BigInteger(),
+        comment="Whose checkouts and portal use it; null: not known in which project",
+        existing_comment="null: not known whose",
+    )
+    # Until now a customer was linked once and stayed: by what was not kept. Its metadata are read again with its events.
+    op.execute(
+        "UPDATE stripe_customers c SET session_user_id = u.user_id, session_created = '-infinity', session_id = ''"
+        " FROM users u WHERE u.id = c.user_ref"
     )
 
 

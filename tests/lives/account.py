@@ -30,6 +30,8 @@ class Account:
     declared: Mapping[str, Json] = field(default_factory=dict)
     """By project: the body that declares its catalogue, with Stripe's ids."""
     gifts: Sequence[Gift] = ()
+    gone: Mapping[str, Json] = field(default_factory=dict)
+    """Customers that were deleted, by id, as they were told of for the last time."""
 
     def all(self, kind: str) -> Iterator[Json]:
         """Every object of a kind."""

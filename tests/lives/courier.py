@@ -86,7 +86,9 @@ class Courier:
     def _parcel(self, event: Json) -> Parcel:
         rates, rng = self._rates, self._rng
         version = rng.choice(VERSIONS) if rng.random() < rates.other_version else self.version
-        parcel = Parcel(event, None if rng.random() < rates.thin else version, self.tick)
+        # Of a deleted customer nothing can be fetched: only the whole event tells whose it was.
+        is_thin = rng.random() < rates.thin and event["type"] != "customer.deleted"
+        parcel = Parcel(event, None if is_thin else version, self.tick)
         if rng.random() < rates.delayed:
             self.faults[Fault.DELAYED] += 1
             parcel.tick += rng.randint(1, _LATEST)

@@ -2,9 +2,6 @@
 
 Names stand for what the acts make, so that a plan can be cut down: an act about something that never came to be is
 passed over. A customer belongs to one user; whom a sale names besides is drawn, with every way of naming nobody.
-What is sold to a customer who will be deleted always bears a name: of a deleted customer Stripe tells nothing more.
-So does what is sold to a customer without a name of its own: only its checkouts could tell whose that is, as far as
-their prices were placed when each was applied.
 """
 
 from collections.abc import Callable
@@ -96,12 +93,11 @@ def _customer(story: _Story) -> None:
 
 
 def _named(story: _Story, customer: _Customer | None, namings: tuple[tuple[str, int], ...]) -> dict[str, Any]:
-    """How a sale names its buyer: mostly the customer's user; another only where the customer's own is told."""
-    nameless = customer is None or (customer.naming == "full" and not customer.dies)
-    naming = story.draw(*(choice for choice in namings if nameless or choice[0] != "none"))
+    """How a sale names its buyer: mostly the customer's user."""
+    naming = story.draw(*namings)
     if customer is None:
         return {"naming": naming, "user": story.rng.choice(story.users), "project": "alpha"}
-    other = customer.naming == "full" and story.rng.random() < 0.15
+    other = story.rng.random() < 0.15
     user = story.rng.choice(story.users) if other else customer.user
     return {"naming": naming, "user": user, "project": customer.project}
 

@@ -160,20 +160,26 @@ class Oracle:
             return {}
         return dict.fromkeys(sold, (named, user))
 
+    def _is_ours(self, session: Json) -> bool:
+        """Whether it sold for a project of ours: another app's names mean nothing here."""
+        prices = [line["price"] for line in self._account.lines[session["id"]]]
+        sold = [price for price in prices if price["type"] == "one_time"] or prices
+        placed = any(self.catalogues.project_of(price["id"]) is not None for price in sold)
+        return placed or session["metadata"].get("project_id") in self._account.declared
+
     def _customers_user(self, customer_id: str | None) -> str | None:
-        """Whose customer it is: as its metadata say, else whoever's name its checkouts bear."""
-        customer = self._account.find("customer", customer_id)
+        """Whose customer it is: as its metadata say, else as the first of its checkouts that bears a name says."""
+        customer = self._account.find("customer", customer_id) or self._account.gone.get(customer_id or "")
         metadata = customer["metadata"] if customer else {}
         if metadata.get("project_id") in self._account.declared and metadata.get("user_id"):
             return str(metadata["user_id"])
-        for session in self._account.all("checkout.session"):
-            if customer_id and session["customer"] == customer_id and session["status"] == "complete":
-                prices = [line["price"] for line in self._account.lines[session["id"]]]
-                once = [price for price in prices if price["type"] == "one_time"]
-                buyers = set(self._whose(session["metadata"], _named(session), once or prices).values())
-                if len(buyers) == 1:
-                    return buyers.pop()[1]
-        return None
+        told = [
+            (session["created"], session["id"], name)
+            for session in self._account.all("checkout.session")
+            if customer_id and session["customer"] == customer_id and session["status"] == "complete"
+            if (name := _named(session)) and len(name) <= LONGEST_USER and self._is_ours(session)
+        ]
+        return min(told)[2] if told else None
 
 
 def _named(session: Json) -> str | None:

@@ -63,6 +63,12 @@ class Town:
     def account(self) -> Account:
         """All that the oracle may know."""
         store = self.standin.store
+        deletions = [event["data"]["object"] for event in store.all("event") if event["type"] == "customer.deleted"]
         return Account(
-            store.tables, store.note("session_lines"), self.now, dict(self.declared), tuple(self.gifts.values())
+            store.tables,
+            store.note("session_lines"),
+            self.now,
+            dict(self.declared),
+            tuple(self.gifts.values()),
+            {customer["id"]: customer for customer in deletions},
         )

@@ -119,17 +119,18 @@ class Applier:
         """
         if event.kind is None or event.object_id is None:
             raise ValueError("only events of a kind of ours are applied")
+        last = _is_last_word(event)
         state = _State(
             event.kind,
             event.object_id,
-            judge=lambda held: held.event(event.created),
+            judge=lambda held: Verdict.NEWER if last else held.event(event.created),
             after=lambda held: held.after_event(event.created),
             fetched=False,
         )
-        verdict = Verdict.UNCLEAR if replayed else state.judge(held)
+        verdict = Verdict.UNCLEAR if replayed and not last else state.judge(held)
         if verdict is Verdict.OLDER:
             return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)
-        if verdict is Verdict.NEWER and not doubtful and event.payload is not None and _carries_all(event):
+        if verdict is Verdict.NEWER and (last or not doubtful) and event.payload is not None and _carries_all(event):
             change = await self._preparation.prepare(state.kind, event.payload, None, cause)
             result = await self._commit(state, change, settle)
             if result is not None:
@@ -288,6 +289,11 @@ def _fetched_state(kind: ObjectKind, object_id: str, base: Watermark, as_of: Ins
         after=lambda held: held.after_fetch(as_of),
         fetched=True,
     )
+
+
+def _is_last_word(event: Event) -> bool:
+    """Whether it tells of a customer as it was deleted, of whom a fetch tells nothing any more, nor whose it was."""
+    return event.kind is ObjectKind.CUSTOMER and event.payload is not None and bool(event.payload.get("deleted"))
 
 
 def _carries_all(event: Event) -> bool:

@@ -97,19 +97,19 @@ class Assignment:
 
 _OF_CUSTOMER_SUBSCRIPTIONS: Final = text("""
 SELECT s.id FROM subscriptions s
-LEFT JOIN stripe_customers c ON c.id = s.customer_id LEFT JOIN users u ON u.id = c.user_ref
+LEFT JOIN stripe_customers c ON c.id = s.customer_id
 WHERE (s.customer_id = CAST(:customer AS text) OR s.id = CAST(:subscription AS text))
     AND s.user_id IS DISTINCT FROM
-        coalesce(nullif(s.metadata->>'user_id', ''), s.claimed_user_id, s.session_user_id, u.user_id)
+        coalesce(nullif(s.metadata->>'user_id', ''), s.claimed_user_id, s.session_user_id, c.user_id)
 ORDER BY s.id
 """)
 
 _OF_CUSTOMER_PURCHASES: Final = text("""
 SELECT p.id FROM purchases p
-LEFT JOIN stripe_customers c ON c.id = p.customer_id LEFT JOIN users u ON u.id = c.user_ref
+LEFT JOIN stripe_customers c ON c.id = p.customer_id
 WHERE p.customer_id = CAST(:customer AS text)
     AND p.user_id IS DISTINCT FROM
-        coalesce(nullif(p.metadata->>'user_id', ''), p.claimed_user_id, p.client_reference_id, u.user_id)
+        coalesce(nullif(p.metadata->>'user_id', ''), p.claimed_user_id, p.client_reference_id, c.user_id)
 ORDER BY p.id
 """)
 

@@ -50,6 +50,5 @@ SELECT
     (SELECT json_object_agg(held.id, held.project_id) FROM (
         SELECT id, project_id FROM prices WHERE id = ANY(:prices) ORDER BY id FOR SHARE) held
      WHERE held.project_id IS NOT NULL) AS price_projects,
-    (SELECT u.user_id FROM stripe_customers c JOIN users u ON u.id = c.user_ref
-     WHERE c.id = CAST(:customer AS text)) AS customer_user
+    (SELECT user_id FROM stripe_customers WHERE id = CAST(:customer AS text)) AS customer_user
 """)

@@ -10,8 +10,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import from_datetime, to_datetime
-from writer.apply import owners
+from common.identifiers import IdentifierError, user_id
+from writer.apply import customer, owners
 from writer.apply.change import Written
+from writer.apply.customer import Hearsay
 from writer.domain.stripe.ownership import Claims, Ownership, resolve
 from writer.domain.stripe.session import Session, SessionLine
 from writer.outbox import Cause
@@ -38,9 +40,10 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
     if session.one_time_lines:
         await connection.execute(_UPSERT, _row(session, owned))
         await _write_lines(connection, session, {line_id: refs[key] for line_id, key in keys.items()})
-    if buyer is not None and session.customer_id is not None:
-        parameters = {"id": session.customer_id, "user_ref": refs[buyer], "livemode": session.livemode}
-        await connection.execute(_LINK_CUSTOMER, parameters)
+    hearsay = _hearsay(session, held.claimed_user_id) if owned.ours else None
+    if hearsay is not None:
+        mine = buyer is not None and buyer.user_id == hearsay.user
+        await customer.hear(connection, hearsay, refs[buyer] if mine and buyer is not None else None)
     if session.subscription_id is not None and _named_user(session) is not None:
         await connection.execute(_NAME_SUBSCRIBER, {"id": session.subscription_id, "user_id": _named_user(session)})
     revisions = await recompute.users(connection, set(refs.values()), cause)
@@ -102,6 +105,18 @@ async def _owned(connection: AsyncConnection, session: Session, held: Row[Any]) 
 
 def _named_user(session: Session) -> str | None:
     return session.metadata.get("user_id") or session.client_reference_id
+
+
+def _hearsay(session: Session, claimed: str | None) -> Hearsay | None:
+    """Whom the session names as its customer's user: in whichever of our projects it sold."""
+    named = _named_user(session)
+    try:
+        user = user_id(named or claimed or "")
+    except IdentifierError:
+        return None
+    if session.customer_id is None:
+        return None
+    return Hearsay(session.customer_id, session.id, session.created, user, claimed=not named, livemode=session.livemode)
 
 
 def _buyer(session: Session, owned: Ownership) -> UserKey | None:
@@ -192,12 +207,6 @@ VALUES (:id, :purchase_id, :user_ref, :price_id, :product_id, :quantity, :amount
 ON CONFLICT (id) DO UPDATE SET
     user_ref = EXCLUDED.user_ref, price_id = EXCLUDED.price_id, product_id = EXCLUDED.product_id,
     quantity = EXCLUDED.quantity, amount_total = EXCLUDED.amount_total
-""")
-
-# A customer stays whose it is: only one of whom nothing was known is linked by what it bought.
-_LINK_CUSTOMER: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, livemode) VALUES (:id, :user_ref, :livemode)
-ON CONFLICT (id) DO UPDATE SET user_ref = EXCLUDED.user_ref WHERE stripe_customers.user_ref IS NULL
 """)
 
 _NAME_SUBSCRIBER: Final = text("""

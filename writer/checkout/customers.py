@@ -89,7 +89,8 @@ class Customers:
         winner, _ = await self._choose(connection, user_ref)
         if winner is not None:
             return winner
-        await connection.execute(_ADOPT, {"id": made, "user_ref": user_ref, "livemode": self._livemode})
+        parameters = {"id": made, "user_ref": user_ref, "user_id": key.user_id, "livemode": self._livemode}
+        await connection.execute(_ADOPT, parameters)
         return made
 
 
@@ -115,8 +116,10 @@ FROM (SELECT) AS nothing LEFT JOIN LATERAL (
 _PROMOTE: Final = text("UPDATE stripe_customers SET is_primary = true WHERE id = :id")
 
 _ADOPT: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, is_primary, livemode) VALUES (:id, :user_ref, true, :livemode)
-ON CONFLICT (id) DO UPDATE SET user_ref = excluded.user_ref, is_primary = true
+INSERT INTO stripe_customers (id, user_ref, named_user_id, is_primary, livemode)
+VALUES (:id, :user_ref, :user_id, true, :livemode)
+ON CONFLICT (id) DO UPDATE SET
+    user_ref = excluded.user_ref, named_user_id = excluded.named_user_id, is_primary = true
 """)
 
 _RETIRE: Final = text("UPDATE stripe_customers SET deleted_at = now() WHERE id = :id AND deleted_at IS NULL")

@@ -157,9 +157,8 @@ class Claims:
             before = (await connection.execute(_LINKED, {"id": claim.object_id})).scalar_one_or_none()
             key = UserKey(place.id, claim.user)
             refs = await lock_users(connection, [key])
-            await connection.execute(
-                _LINK, {"id": claim.object_id, "user_ref": refs[key], "livemode": self._livemode, "gone": found.deleted}
-            )
+            parameters = {"id": claim.object_id, "user_ref": refs[key], "user_id": claim.user, "gone": found.deleted}
+            await connection.execute(_LINK, {**parameters, "livemode": self._livemode})
             after = {"user_id": claim.user, "project_id": project}
             subject = f"object:{claim.object_id}"
             act = Act("object.claim", place.id, subject, claim.reason, before={"user_id": before}, after=after)
@@ -273,14 +272,14 @@ UPDATE subscriptions SET claimed_user_id = :user_id WHERE id = :id
 """)
 
 _LINKED: Final = text("""
-SELECT u.user_id FROM stripe_customers c JOIN users u ON u.id = c.user_ref WHERE c.id = :id
+SELECT user_id FROM stripe_customers WHERE id = :id
 """)
 
 # A customer that moves to another user is not that user's primary one: the user may have one already.
 _LINK: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, livemode, deleted_at)
-VALUES (:id, :user_ref, :livemode, CASE WHEN :gone THEN now() END)
+INSERT INTO stripe_customers (id, user_ref, claimed_user_id, livemode, deleted_at)
+VALUES (:id, :user_ref, :user_id, :livemode, CASE WHEN :gone THEN now() END)
 ON CONFLICT (id) DO UPDATE SET
-    user_ref = EXCLUDED.user_ref,
+    user_ref = EXCLUDED.user_ref, claimed_user_id = EXCLUDED.claimed_user_id,
     is_primary = stripe_customers.is_primary AND stripe_customers.user_ref IS NOT DISTINCT FROM EXCLUDED.user_ref
 """)

@@ -81,7 +81,7 @@ SELECT h.id, h.metadata, h.claimed_user_id, {named} AS client_reference_id, c.us
     h.user_id, h.project_id, h.unassigned_reason, coalesce(l.lines, '[]'::json) AS lines
 FROM (SELECT * FROM {table} WHERE id > CAST(:after AS text) AND {condition}
       ORDER BY id LIMIT :most) h
-LEFT JOIN (SELECT s.id, u.user_id FROM stripe_customers s JOIN users u ON u.id = s.user_ref) c ON c.id = h.customer_id
+LEFT JOIN stripe_customers c ON c.id = h.customer_id
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('id', i.id, 'price_id', i.price_id, 'project_id', u.project_id,
         'user_id', u.user_id) ORDER BY i.id) AS lines

@@ -82,7 +82,7 @@ def _definition(declared: ProjectCatalog, account: Account, project: int, placed
 
 _PROJECTS: Final = text("SELECT id, public_id FROM projects ORDER BY id")
 
-_LINKS: Final = text("SELECT c.id, u.user_id FROM stripe_customers c JOIN users u ON u.id = c.user_ref")
+_LINKS: Final = text("SELECT id, user_id FROM stripe_customers WHERE user_id IS NOT NULL")
 
 _BOUGHT: Final = text("""
 SELECT id, claimed_user_id, session_user_id FROM subscriptions

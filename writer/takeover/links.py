@@ -97,12 +97,11 @@ class Linking:
 
         async def work(connection: AsyncConnection) -> bool:
             await objects.lock(connection, {link.customer_id})
-            held = (await connection.execute(_HELD, {"id": link.customer_id})).scalar_one_or_none()
-            if held is not None:
+            if (await connection.execute(_SETTLED, {"id": link.customer_id})).scalar_one():
                 return False  # whose it is was checked
             refs = await lock_users(connection, [link.key])
-            parameters = {"id": link.customer_id, "user_ref": refs[link.key], "livemode": self._livemode}
-            await connection.execute(_LINK, parameters)
+            parameters = {"id": link.customer_id, "user_ref": refs[link.key], "user_id": link.key.user_id}
+            await connection.execute(_LINK, {**parameters, "livemode": self._livemode})
             after: dict[str, UserId | ProjectId] = {"user_id": link.key.user_id, "project_id": link.project}
             subject = f"object:{link.customer_id}"
             await audit.record(connection, actor, Act("customer.import", link.key.project_id, subject, after=after))
@@ -114,9 +113,13 @@ class Linking:
         return True
 
 
-_HELD: Final = text("SELECT user_ref FROM stripe_customers WHERE id = :id")
+_SETTLED: Final = text("""
+SELECT EXISTS (SELECT FROM stripe_customers WHERE id = :id AND coalesce(named_user_id, claimed_user_id) IS NOT NULL)
+""")
 
 _LINK: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, livemode) VALUES (:id, :user_ref, :livemode)
-ON CONFLICT (id) DO UPDATE SET user_ref = EXCLUDED.user_ref
+INSERT INTO stripe_customers (id, user_ref, claimed_user_id, livemode)
+VALUES (:id, :user_ref, :user_id, :livemode)
+ON CONFLICT (id) DO UPDATE SET
+    claimed_user_id = EXCLUDED.claimed_user_id, user_ref = coalesce(stripe_customers.user_ref, EXCLUDED.user_ref)
 """)

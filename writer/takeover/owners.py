@@ -33,7 +33,8 @@ def decide(account: Account, here: Here, placed: Mapping[str, int], mapped: Mapp
     projects = {str(name): project for name, project in here.projects.items()}
     known = Known(projects, placed)
     sessions = [session for session in account.sessions if session.lines is not None]
-    for session in sessions:  # what a session names makes its customer known, also for what came before it
+    # What a session names makes its customer known, also for what came before it; the earliest counts.
+    for session in sorted(sessions, key=lambda session: (session.created, session.id)):
         _link(owners, session, _of_session(session, owners, here, known))
     named = dict(here.named)
     for session in reversed(sessions):
@@ -83,10 +84,13 @@ def _of_subscription(
 
 
 def _link(owners: Owners, session: Session, owned: Ownership) -> None:
-    """A session of one project says whose its customer is, where nobody knows."""
-    buyers = {owner for line in session.lines or () if (owner := owned.owner_of(line.price_id))}
-    if len(buyers) == 1 and session.customer_id is not None:
-        owners.customers.setdefault(session.customer_id, buyers.pop()[1])
+    """A session of ours says whose its customer is, where nobody knows."""
+    try:
+        user = user_id(session.metadata.get("user_id") or session.client_reference_id or "")
+    except IdentifierError:
+        return
+    if owned.ours and session.customer_id is not None:
+        owners.customers.setdefault(session.customer_id, user)
 
 
 def _buys(owners: Owners, customer_id: str | None, owned: Ownership) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from writer.db.models.base import Base, Recorded
@@ -46,7 +46,22 @@ class StripeCustomer(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, comment="cus_…")
-    user_ref: Mapped[int | None] = mapped_column(ForeignKey("users.id"), comment="null: not known whose")
+    user_ref: Mapped[int | None] = mapped_column(
+        ForeignKey("users.id"), comment="Whose checkouts and portal use it; null: not known in which project"
+    )
+    named_user_id: Mapped[str | None] = mapped_column(comment="As its metadata names it")
+    claimed_user_id: Mapped[str | None] = mapped_column(comment="By an operator; counts after named_user_id")
+    session_user_id: Mapped[str | None] = mapped_column(
+        comment="As its earliest complete session that names anybody names it; counts last"
+    )
+    session_created: Mapped[datetime | None] = mapped_column(
+        comment="That session's; infinity: an operator claimed it, and it names nobody itself"
+    )
+    session_id: Mapped[str | None]
+    user_id: Mapped[str | None] = mapped_column(
+        Computed("coalesce(named_user_id, claimed_user_id, session_user_id)", persisted=True),
+        comment="Whose what it buys is, where that names nobody",
+    )
     is_primary: Mapped[bool] = mapped_column(
         server_default=text("false"), comment="The one that checkout and portal use"
     )

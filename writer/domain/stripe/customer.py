@@ -14,6 +14,8 @@ class Customer:
     deleted: bool
     livemode: bool
     metadata: dict[str, str]
+    stub: bool
+    """Fetched after it was deleted: nothing is told of it any more."""
 
 
 def parse_customer(source: Object) -> Customer:
@@ -23,4 +25,5 @@ def parse_customer(source: Object) -> Customer:
         deleted=fields.flag(source, "deleted"),
         livemode=fields.flag(source, "livemode"),
         metadata=fields.metadata(source),
+        stub=fields.flag(source, "deleted") and "metadata" not in source,
     )
