@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,7 +17,7 @@ from common.clock import Instant
 from writer.apply import objects
 from writer.apply.assignment import Assignment
 from writer.apply.change import Change, Written, nothing
-from writer.apply.gateway import Gateway
+from writer.apply.gateway import Gateway, fetch
 from writer.apply.mirror import CatalogueMirror
 from writer.apply.preparation import Preparation
 from writer.db.transaction import Transactions
@@ -181,7 +181,7 @@ class Applier:
     async def _refresh(self, kind: ObjectKind, object_id: str, base: Watermark, cause: Cause, settle: Settle) -> Result:
         """Fetch and apply; `base` is what was held before the fetch began."""
         for _ in range(_ROUNDS):
-            fetched = await self._fetch(kind, object_id)
+            fetched = await fetch(self._gateway, kind, object_id)
             self._fetches.labels(kind.value).inc()
             state = _fetched_state(kind, object_id, base, fetched.as_of)
             result = await self._commit(state, await self._prepared(kind, object_id, fetched, cause), settle)
@@ -255,29 +255,6 @@ class Applier:
     async def _held(self, object_id: str) -> Watermark:
         async with self._engine.connect() as connection:
             return await objects.read(connection, object_id)
-
-    async def _fetch(self, kind: ObjectKind, object_id: str) -> Fetched:  # noqa: PLR0911 - one way for each kind
-        match kind:
-            case ObjectKind.SUBSCRIPTION:
-                return await self._gateway.retrieve_subscription(object_id)
-            case ObjectKind.SESSION:
-                return await self._gateway.retrieve_session_with_lines(object_id)
-            case ObjectKind.INVOICE:
-                return await self._gateway.retrieve_invoice(object_id)
-            case ObjectKind.CUSTOMER:
-                return await self._gateway.retrieve_customer(object_id)
-            case ObjectKind.CHARGE:
-                return await self._gateway.retrieve_charge(object_id)
-            case ObjectKind.REFUND:
-                return await self._gateway.retrieve_refund(object_id)
-            case ObjectKind.DISPUTE:
-                return await self._gateway.retrieve_dispute(object_id)
-            case ObjectKind.PRODUCT:
-                return await self._gateway.retrieve_product(object_id)
-            case ObjectKind.PRICE:
-                return await self._gateway.retrieve_price(object_id)
-            case _:
-                assert_never(kind)
 
 
 def _fetched_state(kind: ObjectKind, object_id: str, base: Watermark, as_of: Instant) -> _State:

@@ -1,7 +1,8 @@
 """What applying needs of Stripe's API."""
 
-from typing import Protocol
+from typing import Protocol, assert_never
 
+from writer.domain.stripe.kinds import ObjectKind
 from writer.gateway.stripe_gateway import Fetched
 
 
@@ -51,3 +52,28 @@ class Gateway(Protocol):
     async def retrieve_product(self, id: str) -> Fetched:  # noqa: A002
         """A product with its features, as `writer.gateway.product_features` puts them there."""
         ...
+
+
+async def fetch(gateway: Gateway, kind: ObjectKind, object_id: str) -> Fetched:  # noqa: PLR0911 - one for each kind
+    """An object of any kind, with all that applying it needs."""
+    match kind:
+        case ObjectKind.SUBSCRIPTION:
+            return await gateway.retrieve_subscription(object_id)
+        case ObjectKind.SESSION:
+            return await gateway.retrieve_session_with_lines(object_id)
+        case ObjectKind.INVOICE:
+            return await gateway.retrieve_invoice(object_id)
+        case ObjectKind.CUSTOMER:
+            return await gateway.retrieve_customer(object_id)
+        case ObjectKind.CHARGE:
+            return await gateway.retrieve_charge(object_id)
+        case ObjectKind.REFUND:
+            return await gateway.retrieve_refund(object_id)
+        case ObjectKind.DISPUTE:
+            return await gateway.retrieve_dispute(object_id)
+        case ObjectKind.PRODUCT:
+            return await gateway.retrieve_product(object_id)
+        case ObjectKind.PRICE:
+            return await gateway.retrieve_price(object_id)
+        case _:
+            assert_never(kind)
