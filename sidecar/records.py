@@ -1,10 +1,14 @@
-"""How a copy holds its documents: one compact byte string a user, decoded when asked. Pure.
+"""How a copy holds its documents: packed, some users to a page, unpacked when asked. Pure.
 
-A million object graphs would be walked by the garbage collector again and again, and pause every answer; bytes
-are invisible to it. What is stored is lossless: the document comes back equal.
+A million object graphs would be walked by the garbage collector again and again, and pause every answer; pages are
+invisible to it, and take a fifth of the memory. What is stored is lossless: the document comes back equal.
+
+A record is a JSON list: epoch, revision, computed_at, then for each run of rows that share them source_ref,
+valid_from, valid_to, and a list of what each row grants. A grant, (feature, source, value), is one of few that very
+many users share: it is held once, and named by number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -13,74 +17,123 @@ from common.clock import Instant
 from common.document import Document, Entitlement, Source
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
+from sidecar.pages import Pages, hash_of
 
 _SOURCES: Final = {source.value: source for source in Source}
+_MOST_GRANTS: Final = 65_536
+"""Grants held by number; should there be more, the others stand in their records."""
+
+_RUNS: Final = 3  # a record's first run of rows begins there
+_RUN: Final = 4
+
+Packed = list[Any]
+"""A record, unpacked as far as JSON goes."""
+
+
+class Grants:
+    """Numbers for (feature, source, value)."""
+
+    __slots__ = ("_numbers", "listed")
+
+    def __init__(self, listed: Sequence[list[Any]] = ()) -> None:
+        self.listed: list[list[Any]] = []
+        self._numbers: dict[bytes, int] = {}
+        for grant in listed:
+            self.number(*grant)
+
+    def number(self, feature: str, source: str, value: Any) -> int | list[Any]:
+        """The grant's number, or the grant itself once there are too many."""
+        grant = [feature, source, value]
+        key = orjson.dumps(grant)
+        number = self._numbers.get(key)
+        if number is not None:
+            return number
+        if len(self.listed) == _MOST_GRANTS:
+            return grant
+        self._numbers[key] = len(self.listed)
+        self.listed.append(grant)
+        return len(self.listed) - 1
 
 
 class Records:
     """The non-empty documents of one project, by user."""
 
-    __slots__ = ("_held", "_project")
+    __slots__ = ("_project", "grants", "pages")
 
-    def __init__(self, project: ProjectId) -> None:
+    def __init__(self, project: ProjectId, expected: int = 0) -> None:
         self._project = project
-        self._held: dict[UserId, bytes] = {}
+        self.grants = Grants()
+        self.pages = Pages.with_room(expected)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return self.pages.count
 
     def __contains__(self, user: UserId) -> bool:
-        return user in self._held
+        return user.encode() in self.pages
 
     def __iter__(self) -> Iterator[UserId]:
-        return iter(self._held)
+        return (UserId(key.decode()) for key in self.pages)
+
+    def page(self, user: UserId) -> bytes:
+        """The page that the user's record stands in; while it is the same object, the record is the same."""
+        return self.pages.pages[self.pages.place(hash_of(user.encode()))]
 
     def put(self, document: Document) -> None:
         """Hold the document; an empty one is held as nothing."""
-        if not document.entitlements:
-            self._held.pop(document.user_id, None)
-            return
-        self._held[document.user_id] = orjson.dumps(
-            [
-                document.epoch,
-                document.revision,
-                document.computed_at,
-                [
-                    [e.feature_code, e.source, e.source_ref, e.valid_from, e.valid_to, e.value]
-                    for e in document.entitlements
-                ],
-            ]
-        )
+        user = document.user_id.encode()
+        if document.entitlements:
+            self.pages.put(user, self._pack(document))
+        else:
+            self.pages.remove(user)
 
     def rows(self, user: UserId, feature: FeatureCode) -> tuple[Entitlement, ...] | None:
         """The user's rows of one feature, in the document's order; None where the user holds nothing at all."""
-        record = self._held.get(user)
-        if record is None:
-            return None
-        return tuple([_entitlement(row) for row in orjson.loads(record)[3] if row[0] == feature])
+        packed = self._packed(user)
+        return None if packed is None else tuple(self._rows(packed, feature))
 
     def document(self, user: UserId) -> Document | None:
         """The user's whole document; None where there is none."""
-        record = self._held.get(user)
-        if record is None:
+        packed = self._packed(user)
+        if packed is None:
             return None
-        epoch, revision, computed_at, rows = orjson.loads(record)
-        entitlements = tuple([_entitlement(row) for row in rows])
-        return Document(user, self._project, epoch, revision, Instant(computed_at), entitlements)
+        epoch, revision, computed_at = packed[:_RUNS]
+        rows = tuple(self._rows(packed, None))
+        return Document(user, self._project, epoch, revision, Instant(computed_at), rows)
 
     def position(self, user: UserId) -> Position | None:
         """Where the user's document was written; None where there is none."""
-        record = self._held.get(user)
-        if record is None:
-            return None
-        epoch, revision, *_ = orjson.loads(record)
-        return Position(epoch, revision)
+        packed = self._packed(user)
+        return None if packed is None else Position(packed[0], packed[1])
 
     def stored(self, user: UserId) -> bytes | None:
-        """The user's record as held, only to compare: equal documents have equal records."""
-        return self._held.get(user)
+        """The user's record with its grants spelled out, only to compare: equal documents have equal ones."""
+        packed = self._packed(user)
+        if packed is None:
+            return None
+        listed = self.grants.listed
+        for at in range(_RUNS + _RUN - 1, len(packed), _RUN):
+            packed[at] = [listed[grant] if type(grant) is int else grant for grant in packed[at]]
+        return orjson.dumps(packed)
 
+    def _packed(self, user: UserId) -> Packed | None:
+        record = self.pages.get(user.encode())
+        return None if record is None else orjson.loads(record)
 
-def _entitlement(row: list[Any]) -> Entitlement:
-    feature, source, source_ref, valid_from, valid_to, value = row
-    return Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
+    def _rows(self, packed: Packed, wanted: FeatureCode | None) -> Iterator[Entitlement]:
+        listed = self.grants.listed
+        for at in range(_RUNS, len(packed), _RUN):
+            source_ref, valid_from, valid_to, granted = packed[at : at + _RUN]
+            for grant in granted:
+                feature, source, value = listed[grant] if type(grant) is int else grant
+                if wanted is None or feature == wanted:
+                    yield Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
+
+    def _pack(self, document: Document) -> bytes:
+        packed: Packed = [document.epoch, document.revision, document.computed_at]
+        run: tuple[str, Instant, Instant | None] | None = None
+        for row in document.entitlements:
+            if run != (row.source_ref, row.valid_from, row.valid_to):
+                run = (row.source_ref, row.valid_from, row.valid_to)
+                packed += (*run, [])
+            packed[-1].append(self.grants.number(row.feature_code, row.source, row.value))
+        return orjson.dumps(packed)

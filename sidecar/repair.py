@@ -19,7 +19,7 @@ from sidecar.sources import AheadError, Source, SourceError, UnavailableError, U
 _log = logging.getLogger(__name__)
 
 MOST_DIFFERING: Final = 100
-_COMPARED_AT_ONCE: Final = 5_000  # users; about a millisecond
+_COMPARED_AT_ONCE: Final = 500  # users; a millisecond or two
 
 
 class Needed(IntEnum):
