@@ -12,7 +12,6 @@ No transaction is open while Stripe is spoken to, so no lock can hold a second c
 A writer that dies between 2 and 3 leaves a session that nobody knows; the retry sends the same key and gets it.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,38 +34,22 @@ from writer.checkout.order import (
 from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck, SoldPrice
 from writer.checkout.requests import Recorded, Session
+from writer.checkout.rivals import HELD_STATES, Held, Rivals
+from writer.checkout.rivals import Sessions as RivalSessions
 from writer.db.transaction import Transactions
-from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
-from writer.gateway.stripe_gateway import Fetched
+from writer.gateway.errors import StripeRefusedError
 from writer.recompute import UserKey, lock_users
-
-_log = logging.getLogger(__name__)
 
 _ROUNDS: Final = 5
 _TOO_LATE: Final = 60 * SECOND
 """A session with less time left is not handed out: nobody types a card number that fast."""
 
-_HELD: Final = ("trialing", "active", "past_due", "unpaid", "paused")
-"""States in which a subscription holds its product: it grants, or will again once it is paid or resumed."""
 
-
-class Sessions(Protocol):
+class Sessions(RivalSessions, Protocol):
     """What is asked of Stripe."""
 
     async def create_checkout_session(self, params: Mapping[str, Any], idempotency_key: str) -> dict[str, Any]:
         """A new checkout session, or the one that the same key made within a day."""
-        ...
-
-    async def retrieve_session(self, id: str) -> Fetched:  # noqa: A002 - Stripe's word
-        """A checkout session with its subscription."""
-        ...
-
-    async def list_open_sessions(self, customer: str) -> list[dict[str, Any]]:
-        """All checkout sessions of a customer that can still be paid."""
-        ...
-
-    async def expire_checkout_session(self, id: str) -> dict[str, Any]:  # noqa: A002
-        """The session, which nobody can pay any more."""
         ...
 
 
@@ -76,14 +59,6 @@ class _Known:
 
     recorded: Recorded
     keyed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A subscription that holds the product already."""
-
-    subscription: str
-    customer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +85,7 @@ class Checkout:
         self._prices = prices
         self._customers = customers
         self._portal = portal
+        self._rivals = Rivals(transactions, sessions, clock)
         self._clock = clock
 
     async def create(self, order: Order) -> Session:
@@ -124,7 +100,7 @@ class Checkout:
             raise bad_request("trial_not_possible", "trial_days is for recurring prices; this one is paid once")
         for _ in range(_ROUNDS):
             match await self._transactions.run(lambda connection: self._look(connection, order, price)):
-                case _Held() as held:
+                case Held() as held:
                     raise await self._already(order, held)
                 case _Known(recorded, keyed):
                     session = await self._again(order, recorded, keyed=keyed)
@@ -136,7 +112,7 @@ class Checkout:
             HTTPStatus.CONFLICT, "checkout_contended", "other checkouts of this user kept coming in between; try again"
         )
 
-    async def _look(self, connection: AsyncConnection, order: Order, price: SoldPrice) -> _Known | _Held | _Fresh:
+    async def _look(self, connection: AsyncConnection, order: Order, price: SoldPrice) -> _Known | Held | _Fresh:
         key = UserKey(order.holder.project_id, order.user)
         user_ref = (await lock_users(connection, [key]))[key]
         if order.idempotency_key is not None:
@@ -144,7 +120,7 @@ class Checkout:
             if recorded is not None:
                 _check_same(order, recorded)
                 return _Known(recorded, keyed=True)
-        if price.recurring and (held := await _held(connection, user_ref, price.product_id)) is not None:
+        if price.recurring and (held := await _held(connection, key, price)) is not None:
             return held
         now = self._clock.now()
         if order.idempotency_key is None:
@@ -160,18 +136,15 @@ class Checkout:
         second one of the same product.
         """
         session = (await self._sessions.retrieve_session(recorded.session.id)).object
-        status = "expired" if session is None else session["status"]
-        if status == "open":
+        if session is not None and session["status"] == "open":
             return recorded.session
-        complete = status == "complete"
-        await self._close(recorded.session.id, complete=complete)
-        if not complete:
+        held = await self._rivals.bought(recorded.session.id, session)
+        if session is None or session["status"] != "complete":
             return None
         if keyed:
             return recorded.session
-        subscription = None if session is None else session.get("subscription")
-        if isinstance(subscription, dict) and subscription["status"] in _HELD:
-            raise await self._already(order, _Held(subscription["id"], subscription["customer"]))
+        if held is not None:
+            raise await self._already(order, held)
         return None
 
     async def _open(self, order: Order, price: SoldPrice, attempt: int) -> Session | None:
@@ -188,16 +161,30 @@ class Checkout:
         session = Session(made["id"], made["url"], from_seconds(made["expires_at"]))
         winner = await self._record(order, session)
         if winner.session.id != session.id:
-            await self._expire(session.id)
+            await self._rivals.expire(session.id)
             _check_same(order, winner)
             return winner.session
         usable = session.expires_at > self._clock.now() + _TOO_LATE
         if usable and price.recurring:
-            usable = await self._is_only_one(customer, price, made)
+            usable = await self._is_only_one(order, price, customer, session.id)
         if not usable:  # Stripe repeated the answer of a day ago
-            await self._close(session.id, complete=False)
+            await self._rivals.close(session.id, complete=False)
             return None
         return session
+
+    async def _is_only_one(self, order: Order, price: SoldPrice, customer: str, session_id: str) -> bool:
+        """Leave one open session for a subscription's product, the newest; False where ours is not open at all.
+
+        With the monthly plan open in one tab and the yearly one in another, a customer could pay for both.
+        """
+        settled = await self._rivals.settle(customer, price.product_id, session_id)
+        key = UserKey(order.holder.project_id, order.user)
+        # Once more: the event of a rival that was paid since we looked may have been applied before it was asked for.
+        held = settled.held or await self._transactions.run(lambda connection: _held(connection, key, price))
+        if held is not None:
+            await self._rivals.expire(session_id)
+            raise await self._already(order, held)
+        return settled.is_open
 
     async def _made(self, order: Order, parameters: dict[str, Any], attempt: int) -> dict[str, Any]:
         try:
@@ -229,38 +216,7 @@ class Checkout:
 
         return await self._transactions.run(write)
 
-    async def _is_only_one(self, customer: str, price: SoldPrice, made: Mapping[str, Any]) -> bool:
-        """Leave one open session for a subscription's product, the newest; False where ours is not open at all.
-
-        With the monthly plan open in one tab and the yearly one in another, a customer could pay for both.
-        """
-        try:
-            rivals = {rival["id"]: rival for rival in await self._sessions.list_open_sessions(customer)}
-            earlier = await self._transactions.run(
-                lambda connection: requests.earlier(connection, made["id"], list(rivals))
-            )
-            for rival in map(rivals.__getitem__, earlier):
-                if rival["mode"] == "subscription" and rival["metadata"].get("product_id") == price.product_id:
-                    await self._expire(rival["id"])
-        except StripeUnavailableError as error:
-            _log.warning("older checkout sessions were left open customer=%s: %s", customer, error.reason)
-            return True
-        return made["id"] in rivals
-
-    async def _expire(self, session_id: str) -> None:
-        try:
-            await self._sessions.expire_checkout_session(session_id)
-        except StripeRefusedError:
-            return  # it was paid or expired in the meantime
-        await self._close(session_id, complete=False)
-
-    async def _close(self, session_id: str, *, complete: bool) -> None:
-        now = self._clock.now()
-        await self._transactions.run(
-            lambda connection: requests.close(connection, session_id, complete=complete, now=now)
-        )
-
-    async def _already(self, order: Order, held: _Held) -> Problem:
+    async def _already(self, order: Order, held: Held) -> Problem:
         portal_url = await self._portal.url_if_possible(order.holder, held.customer, order.cancel_url)
         return Problem(
             HTTPStatus.CONFLICT,
@@ -280,14 +236,20 @@ def _check_same(order: Order, recorded: Recorded) -> None:
         )
 
 
-async def _held(connection: AsyncConnection, user_ref: int, product_id: str) -> _Held | None:
-    parameters = {"user_ref": user_ref, "product_id": product_id, "held": list(_HELD)}
+async def _held(connection: AsyncConnection, key: UserKey, price: SoldPrice) -> Held | None:
+    parameters = {
+        "project_id": key.project_id,
+        "user_id": key.user_id,
+        "product_id": price.product_id,
+        "held": list(HELD_STATES),
+    }
     row = (await connection.execute(_SUBSCRIPTION, parameters)).one_or_none()
-    return None if row is None else _Held(row.id, row.customer_id)
+    return None if row is None else Held(row.id, row.customer_id)
 
 
 _SUBSCRIPTION: Final = text("""
-SELECT s.id, s.customer_id FROM subscription_items i JOIN subscriptions s ON s.id = i.subscription_id
-WHERE i.user_ref = :user_ref AND i.product_id = :product_id AND s.status = ANY(:held)
+SELECT s.id, s.customer_id FROM users u JOIN subscription_items i ON i.user_ref = u.id
+JOIN subscriptions s ON s.id = i.subscription_id
+WHERE u.project_id = :project_id AND u.user_id = :user_id AND i.product_id = :product_id AND s.status = ANY(:held)
 ORDER BY s.started_at, s.id LIMIT 1
 """)

@@ -44,9 +44,13 @@ async def closed_like(connection: AsyncConnection, user_ref: int, fingerprint: b
     return int((await connection.execute(_CLOSED_LIKE, parameters)).scalar_one())
 
 
-async def earlier(connection: AsyncConnection, session_id: str, among: list[str]) -> list[str]:
-    """Which sessions out of `among` the same user opened before this one."""
-    rows = await connection.execute(_EARLIER, {"session_id": session_id, "among": among})
+async def earlier(connection: AsyncConnection, session_id: str, open_ones: list[str], now: Instant) -> list[str]:
+    """What the same user opened before this session and may have paid, or may still pay; oldest first.
+
+    That is whatever is out of `open_ones`, which Stripe says are open, or is not known to have ended.
+    """
+    parameters = {"session_id": session_id, "open": open_ones, "now": to_datetime(now)}
+    rows = await connection.execute(_EARLIER, parameters)
     return list(rows.scalars())
 
 
@@ -101,7 +105,8 @@ WHERE user_ref = :user_ref AND fingerprint = :fingerprint AND (completed_at IS N
 
 _EARLIER: Final = text("""
 SELECT o.session_id FROM checkout_requests m JOIN checkout_requests o ON o.user_ref = m.user_ref
-WHERE m.session_id = :session_id AND o.session_id = ANY(:among)
+WHERE m.session_id = :session_id
+    AND (o.session_id = ANY(:open) OR o.completed_at IS NULL AND o.expires_at > :now)
     AND (o.created_at, o.session_id) < (m.created_at, m.session_id)
 ORDER BY o.created_at, o.session_id
 """)

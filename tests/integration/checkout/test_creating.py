@@ -109,57 +109,6 @@ async def test_idempotency_key_with_another_body_is_refused(shop: Shop) -> None:
     assert [session["status"] for session in sessions].count("open") == 1
 
 
-async def test_active_product_is_not_bought_twice(shop: Shop) -> None:
-    """A product that the user subscribes to is refused, at any of its prices, with a portal to change it."""
-    session_id = await shop.checkout()
-    await shop.pay(session_id)
-    await shop.post("checkout/confirm", {"session_id": session_id})
-    status, answer = await shop.post("checkout/create", shop.order("pro_yearly"))
-    assert (status, answer["code"]) == (409, "already_subscribed")
-    assert answer["portal_url"].startswith(shop.standin.url)
-    assert (await shop.post("checkout/create", shop.order("pro", user="bob")))[0] == 200
-    assert (await shop.post("checkout/create", shop.order("team")))[0] == 200
-
-
-async def test_paid_session_that_no_event_told_of_is_not_bought_twice(shop: Shop) -> None:
-    """A click right after payment, before any event arrived, is refused as already subscribed."""
-    await shop.pay(await shop.checkout())
-    status, answer = await shop.post("checkout/create", shop.order())
-    assert (status, answer["code"]) == (409, "already_subscribed")
-
-
-async def test_ended_subscription_may_be_bought_again(shop: Shop) -> None:
-    """Once the subscription is cancelled, the same request opens a new session."""
-    first = await shop.checkout()
-    await shop.pay(first)
-    session = await shop.at_stripe(f"checkout/sessions/{first}")
-    async with shop.clients[0].session.delete(
-        f"{shop.standin.url}/v1/subscriptions/{session['subscription']}",
-        headers={"Authorization": "Bearer sk_test_sandbox"},
-    ) as response:
-        assert response.status == 200
-    assert await shop.checkout() != first
-
-
-async def test_only_the_newest_checkout_of_a_product_stays_open(shop: Shop) -> None:
-    """Monthly in one tab and yearly in another cannot both be paid: the older session is expired."""
-    monthly, team, once = await shop.checkout(), await shop.checkout("team"), await shop.checkout("once")
-    yearly = await shop.checkout("pro_yearly")
-    listed = (await shop.at_stripe("checkout/sessions?status=open"))["data"]
-    assert {session["id"] for session in listed} == {team, once, yearly}
-    again = await shop.checkout()
-    assert again not in {monthly, yearly}
-
-
-async def test_concurrent_checkouts_of_a_product_leave_one_open(shop: Shop) -> None:
-    """Monthly and yearly at the same moment leave exactly one session open."""
-    shop.standin.outage.begin(OutageMode.SLOW, delay=0.1)  # so that all of them look before any records
-    await both(
-        *(shop.post("checkout/create", shop.order(name), writer=n) for n, name in enumerate(("pro", "pro_yearly")))
-    )
-    assert len((await shop.at_stripe("checkout/sessions?status=open"))["data"]) == 1
-
-
 async def test_deleted_customer_is_replaced(shop: Shop) -> None:
     """A customer that was deleted at Stripe, unknown to us, is replaced by a new one."""
     first = await shop.at_stripe(f"checkout/sessions/{await shop.checkout('once')}")
