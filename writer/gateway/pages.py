@@ -72,6 +72,14 @@ class Pages:
         return await self._transport.call("get", path, {**params, "limit": _PAGE, **behind}, self._urgency)
 
 
+def lines_of(session: Json) -> Json:
+    """A session's list of lines; put there, empty, where it is left out: one that only keeps a card has none."""
+    if session.get("line_items") is None:
+        session["line_items"] = {"object": "list", "data": [], "has_more": False}
+    lines: Json = session["line_items"]
+    return lines
+
+
 def escaped(id: str) -> str:  # noqa: A002 - Stripe's word
     """An id as one segment of a path, whatever it holds: it may come from a request."""
     return quote(id, safe="") if id.strip(".") else "_"

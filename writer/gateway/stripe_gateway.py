@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
-from writer.gateway.pages import Fetched, Json, Pages, escaped
+from writer.gateway.pages import Fetched, Json, Pages, escaped, lines_of
 from writer.gateway.product_features import ProductFeatures
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.transport import StripeTransport
@@ -38,7 +38,7 @@ class StripeGateway:
         fetched = await self._retrieve("/v1/checkout/sessions", id, _EXPANDED_SESSION)
         session = fetched.object
         if session is not None:
-            await self._pages.fill(session["line_items"], f"/v1/checkout/sessions/{escaped(id)}/line_items", {})
+            await self._pages.fill(lines_of(session), f"/v1/checkout/sessions/{escaped(id)}/line_items", {})
             if isinstance(session.get("subscription"), dict):
                 await self._fill_items(session["subscription"])
         return fetched

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from common.clock import SECOND, Instant
-from writer.gateway.pages import Json, Pages, escaped
+from writer.gateway.pages import Json, Pages, escaped, lines_of
 from writer.gateway.product_features import ProductFeatures
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.transport import StripeTransport
@@ -77,9 +77,8 @@ class StripeLists:
         """Bring the rest of a list inside an object; few have more than a list shows of them. Products show nothing."""
         if one["object"] == "subscription" and one["items"]["has_more"]:
             await self._pages.fill(one["items"], "/v1/subscription_items", {"subscription": one["id"]})
-        elif one["object"] == "checkout.session" and one["line_items"]["has_more"]:
-            path = f"/v1/checkout/sessions/{escaped(one['id'])}/line_items"
-            await self._pages.fill(one["line_items"], path, {})
+        elif one["object"] == "checkout.session":
+            await self._pages.fill(lines_of(one), f"/v1/checkout/sessions/{escaped(one['id'])}/line_items", {})
         elif one["object"] == "product":
             await self._product_features.fill(one)
 

@@ -12,8 +12,9 @@ from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.invoice import parse_invoice
 from writer.domain.stripe.kinds import KIND_OF_TYPE, ObjectKind
 from writer.domain.stripe.payment import parse_refund
-from writer.domain.stripe.session import parse_session
+from writer.domain.stripe.session import needs_lines, parse_session
 from writer.domain.stripe.subscription import is_whole, parse_subscription
+from writer.gateway.pages import lines_of
 
 
 def test_both_shapes_of_a_subscription_read_alike() -> None:
@@ -85,6 +86,19 @@ def test_a_session_parts_what_was_bought_once() -> None:
     assert parse_session(stripe.as_payload(source)).lines is None
     source["line_items"]["has_more"] = True
     assert parse_session(source).lines is None
+
+
+def test_what_grants_nothing_does_not_spoil_its_session() -> None:
+    """A line without a price is left out, and a session that only keeps a card needs no lines."""
+    source = stripe.session()
+    source["line_items"]["data"].append({"id": "li_2", "object": "item", "quantity": 1, "price": None})
+    assert [line.id for line in parse_session(source).lines or ()] == ["li_cs_1_price_life"]
+    assert needs_lines(source)
+    kept = stripe.session(mode="setup", payment_status="no_payment_required", amount_total=None, currency=None)
+    assert not needs_lines(kept)
+    del kept["line_items"]
+    assert lines_of(kept)["data"] == []
+    assert parse_session(kept).lines == ()
 
 
 def test_a_refund_without_a_status_succeeded() -> None:

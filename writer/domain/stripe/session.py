@@ -57,8 +57,8 @@ class Session:
 
 
 def needs_lines(source: Object) -> bool:
-    """Whether the session completed, so that what was bought must be known."""
-    return source.get("status") == "complete"
+    """Whether it completed and sold something, which must be known; one that only keeps a card does not sell."""
+    return source.get("status") == "complete" and source.get("mode") != "setup"
 
 
 def parse_session(source: Object) -> Session:
@@ -88,7 +88,8 @@ def _lines(source: Object) -> tuple[SessionLine, ...] | None:
     listed = fields.child(source, "line_items")
     if not listed or fields.flag(listed, "has_more"):
         return None
-    return tuple(map(_line, fields.rows(source, "line_items")))
+    # A line may have no price, and then grants nothing.
+    return tuple(_line(row) for row in fields.rows(source, "line_items") if row.get("price") is not None)
 
 
 def _line(row: Object) -> SessionLine:
