@@ -122,16 +122,17 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
         app = web.Application(middlewares=[middleware, database_problems])
+        pipeline = _pipeline(core, stripe, background, stack)
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),
-                *_ingest(core, stripe, background, stack).routes(),
+                *_ingest(core, stripe, pipeline, background, stack).routes(),
                 *_checkout(core, stripe).routes(),
                 *Reads(core.engine, core.auth, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
                 *_admin(core, stripe, presences),
-                *_reconcile(core, stripe, background).routes(),
+                *_reconcile(core, stripe, pipeline, background).routes(),
             ]
         )
         background.start("recompute jobs", _jobs(core).run)
@@ -207,14 +208,9 @@ async def _stripe(core: _Core, stack: AsyncExitStack) -> _Stripe:
     return _Stripe(StripeGateway(transport, Urgency.PAYER), applier, transport)
 
 
-def _ingest(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitStack) -> Webhook:
-    settings = core.settings
-    redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
-    stack.push_async_callback(redis.aclose)
-    trace = RedisTrace(redis, core.clock)
-    background.start("webhook trace", trace.run)
+def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitStack) -> Pipeline:
     pipeline = Pipeline(
-        PendingEvents(core.engine, settings.instance, settings.event_claim),
+        PendingEvents(core.engine, core.settings.instance, core.settings.event_claim),
         stripe.applier,
         core.clock,
         core.registry,
@@ -222,6 +218,15 @@ def _ingest(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitSta
     )
     background.start("pipeline", pipeline.run)
     stack.push_async_callback(pipeline.stop, _DRAIN_SECONDS)
+    return pipeline
+
+
+def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
+    settings = core.settings
+    redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
+    stack.push_async_callback(redis.aclose)
+    trace = RedisTrace(redis, core.clock)
+    background.start("webhook trace", trace.run)
     background.start("event counts", EventCounts(core.engine, core.registry).run)
     inbox, livemode = Inbox(core.engine, settings.instance, settings.event_claim), settings.stripe.livemode
     intake = Intake(inbox, pipeline, trace, livemode=livemode)
@@ -261,11 +266,11 @@ def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.Route
     ]
 
 
-def _reconcile(core: _Core, stripe: _Stripe, background: Tasks) -> ReconcileRoutes:
+def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:
     settings, wakeup = core.settings, Wakeup()
     station = Station(
         core.engine, core.transactions, stripe.transport, stripe.applier, core.relay, core.registry,
-        settings.instance, settings.stripe.livemode,
+        settings.instance, settings.stripe.livemode, pipeline.let_payers_first,
     )  # fmt: skip
     background.start("reconcile", worker(station, wakeup).run)
     if settings.reconcile_at is not None:

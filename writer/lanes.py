@@ -98,6 +98,12 @@ class Lanes:
             self._fetches.put_nowait((not object_id.startswith(_AWAITED), next(self._order), object_id))
         return True
 
+    async def calm(self, at_most: float) -> None:
+        """Wait until no payer's work is under way, or for `at_most` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                await self._calm.wait()
+
     def again(self, object_id: str) -> None:
         """Once the object is out of its worker's hands, work on it again."""
         self._again.add(object_id)
@@ -123,9 +129,7 @@ class Lanes:
         with without_fetches():
             while True:
                 since, object_id = await self._patient.get()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(since + PATIENCE_SECONDS - self._clock.monotonic()):
-                        await self._calm.wait()
+                await self.calm(since + PATIENCE_SECONDS - self._clock.monotonic())
                 await self._take_quickly(object_id)
 
     async def _fetch(self) -> None:

@@ -19,7 +19,7 @@ from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import ObjectKind
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.gateway.fetching import FetchNeededError, allow_or_raise
-from writer.lanes import FETCHERS, WORKERS, Lanes
+from writer.lanes import FETCHERS, PATIENCE_SECONDS, WORKERS, Lanes
 from writer.outbox import Cause
 from writer.pending import Newest, PendingEvents, settle
 from writer.recompute import DocumentTooLargeError
@@ -71,6 +71,10 @@ class Pipeline:
     def hand(self, object_id: str, *, awaited: bool = True) -> None:
         """Work on the object's events soon; sooner where somebody waits. What finds no room is left to polling."""
         self._lanes.hand(object_id, awaited=awaited)
+
+    async def let_payers_first(self, _: float) -> None:
+        """Wait while a payer's event is worked on, but not for ever: for work beside the pipeline that can wait."""
+        await self._lanes.calm(PATIENCE_SECONDS)
 
     async def run(self) -> None:
         """Work until `stop`, or until cancelled."""

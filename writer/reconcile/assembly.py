@@ -13,6 +13,7 @@ from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.stripe_lists import StripeLists
 from writer.gateway.transport import StripeTransport
 from writer.recompute import Recompute
+from writer.reconcile.abreast import Abreast, Pause, rest
 from writer.reconcile.metrics import ReconcileMetrics
 from writer.reconcile.reconciler import Reconciler
 from writer.reconcile.repair import Repair
@@ -34,6 +35,8 @@ class Station:
     instance: str
     """Its name in claims: no other process may have it."""
     livemode: bool
+    pause: Pause = rest
+    """Where a run lets others go first."""
 
 
 def worker(station: Station, wakeup: Wakeup) -> Worker:
@@ -49,6 +52,7 @@ def worker(station: Station, wakeup: Wakeup) -> Worker:
         repair,
         station.applier.assignment,
         station.relay,
+        Abreast(station.pause),
         livemode=station.livemode,
     )
     return Worker(station.transactions, reconciler, metrics, instance=station.instance, wakeup=wakeup)

@@ -1,6 +1,7 @@
 """Works on a run, step by step: a page of a list, a handful of what was not listed, a chunk of owners."""
 
 import logging
+from itertools import groupby
 from typing import Final
 
 from sqlalchemy import text
@@ -15,6 +16,7 @@ from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.gateway.stripe_lists import Listing
 from writer.outbox import Cause
 from writer.reconcile import findings, ownership, runs, unlisted
+from writer.reconcile.abreast import Abreast
 from writer.reconcile.findings import Finding, FindingKind
 from writer.reconcile.repair import Repair
 from writer.reconcile.runs import ClaimLostError, Run
@@ -48,6 +50,7 @@ class Reconciler:
         repair: Repair,
         assignment: Assignment,
         relay: Wakeup,
+        abreast: Abreast,
         *,
         livemode: bool,
     ) -> None:
@@ -57,6 +60,7 @@ class Reconciler:
         self._repair = repair
         self._assignment = assignment
         self._relay = relay
+        self._abreast = abreast
         self._livemode = livemode
 
     async def step(self, run: Run) -> Run:
@@ -93,8 +97,9 @@ class Reconciler:
             if run.attempts < _PATIENCE or error.repeatable or error.retry_after is not None:
                 raise
             return await self._pass_over(run, listed, str(error))
-        for compared in page.objects:
-            await self._repair.listed(run, compared)
+        # One kind behind the other: a subscription whose customer is not there yet would have it fetched.
+        for _, objects in groupby(page.objects, key=lambda compared: compared.kind):
+            await self._abreast.each(list(objects), lambda compared: self._repair.listed(run, compared))
         return await self._turn(run, page)
 
     async def _turn(self, run: Run, page: ComparedPage) -> Run:
@@ -139,7 +144,7 @@ class Reconciler:
                 and kind in {ObjectKind.PRODUCT, ObjectKind.PRICE}
                 and not await unlisted.is_any_listed(connection, run.stage, run.began_at, livemode=self._livemode)
             )
-        known = [] if strange else [await self._repair.unlisted(run, kind, one) for one in ids]
+        known = [] if strange else await self._abreast.each(ids, lambda one: self._repair.unlisted(run, kind, one))
         if strange or (len(ids) == unlisted.CHUNK and not any(known)):
             strange = True
             await self._repair.failed(run, run.stage.value, _STRANGE)
@@ -156,8 +161,9 @@ class Reconciler:
     async def _owners(self, run: Run) -> Run:
         async with self._engine.connect() as connection:
             looked = await ownership.look(connection, run.stage, run.cursor)
-        for one in looked.misplaced:
-            await self._repair.guarded(run, one.id, lambda one=one: self._place(run, one))  # type: ignore[misc]
+        await self._abreast.each(
+            looked.misplaced, lambda one: self._repair.guarded(run, one.id, lambda: self._place(run, one))
+        )
 
         async def work(connection: AsyncConnection) -> Run:
             if looked.last is None:

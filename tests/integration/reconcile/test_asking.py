@@ -2,13 +2,9 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +14,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from common.clock import SECOND, from_datetime
 from common.http import middleware
 from common.settings import Secret
+from tests.support.billing import billing, said
 from tests.support.ingest import StoppedClock
 from tests.support.operating import ADMIN, ADMIN_KEY
 from tests.support.reconciling import ACTOR, Office
-from tests.support.stripe_standin import KEY
 from tests.support.waiting import eventually
 from writer.admin.reconcile import ReconcileRoutes
 from writer.auth import Authenticator
@@ -29,7 +25,6 @@ from writer.reconcile.nightly import Nightly
 from writer.reconcile.requests import ReconcileRequests
 from writer.wakeup import Wakeup
 
-ROOT = Path(__file__).resolve().parents[3]
 PATH = "/api/v1/admin/reconcile"
 EVENING = datetime(2026, 11, 24, 22, tzinfo=UTC)
 """A Tuesday."""
@@ -139,51 +134,55 @@ def clock_at(moment: datetime) -> StoppedClock:
     return StoppedClock(from_datetime(moment) / SECOND)
 
 
-def command(office: Office, database_url: str, *arguments: str) -> "subprocess.Popen[str]":
-    """`billing` on the office's database, as a process."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "STRIPE_SECRET_KEY": KEY,
-        "STRIPE_WEBHOOK_SECRET": "whsec_test",
-        "STRIPE_API_BASE": office.town.shop.standin.url,
-        "STRIPE_MAX_RPS": "100",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", "from writer.cli import main; main()", *arguments], cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def said(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """Its exit status and what it printed."""
-    out, err = await asyncio.to_thread(process.communicate, None, 60)
-    return process.returncode, out, err
-
-
 async def test_the_command_interrupted_and_resumed(office: Office, database_url: str) -> None:
     """Ctrl-C leaves the run; the next command finishes the same one and prints its report."""
-    town = office.town
-    price = await town.price("export")
-    customer = await town.customer()
-    await office.miss()
-    ids = {(await town.subscription(price, customer=customer, user=f"u{n}")).id for n in range(110)}
-    first = command(office, database_url, "reconcile")
-    try:
+    ids = await unheard(office)
+    stripe = office.town.shop.standin.url
+    async with billing(database_url, stripe, "reconcile") as first:
         await eventually(lambda: some_are_there(office), 40)
         first.send_signal(signal.SIGINT)
         status, _, words = await said(first)
-    finally:
+        assert (status, "left as it is" in words) == (130, True)
+    report = await finished_by_command(office, database_url, ids)
+    async with billing(database_url, stripe, "reconcile", "--report") as asking:
+        status, out, _ = await said(asking)
+    assert status == 0
+    assert f"unknown here       {report['unknown_here']}" in out
+
+
+async def test_the_command_killed_and_resumed(office: Office, database_url: str) -> None:
+    """After SIGKILL in the middle, the next command takes the run over once its claim is out; nothing counts twice."""
+    ids = await unheard(office)
+    async with billing(database_url, office.town.shop.standin.url, "reconcile") as first:
+        await eventually(lambda: some_are_there(office), 40)
         first.kill()
-    assert (status, "left as it is" in words) == (130, True)
-    status, out, err = await said(command(office, database_url, "reconcile", "--json"))
+        await asyncio.to_thread(first.wait)
+    (left,) = await office.town.ingest.query("SELECT finished_at, claimed_by, unknown_here FROM reconcile_runs")
+    assert (left.finished_at, left.claimed_by is not None, left.unknown_here < len(ids)) == (None, True, True)
+    await office.town.ingest.query("UPDATE reconcile_runs SET claimed_until = now()")  # rather than half a minute
+    report = await finished_by_command(office, database_url, ids)
+    assert report["unknown_here"] == len({one["object_id"] for one in report["findings"]})
+    held = await office.town.ingest.query("SELECT id FROM subscriptions")
+    assert {row.id for row in held} == set(ids)
+
+
+async def unheard(office: Office) -> list[str]:
+    """More than a page of subscriptions that no event told of."""
+    price = await office.town.price("export")
+    customer = await office.town.customer()
+    await office.miss()
+    return [(await office.town.subscription(price, customer=customer, user=f"u{n}")).id for n in range(110)]
+
+
+async def finished_by_command(office: Office, database_url: str, ids: list[str]) -> Any:
+    """The report of the command that goes on with the first run."""
+    async with billing(database_url, office.town.shop.standin.url, "reconcile", "--json") as going_on:
+        status, out, err = await said(going_on)
     assert status == 0, err
     report = json.loads(out)
     assert (report["run_id"], report["state"], report["failed"]) == (1, "finished", 0)
-    assert ids <= {one["object_id"] for one in report["findings"]}
-    status, out, _ = await said(command(office, database_url, "reconcile", "--report"))
-    assert status == 0
-    assert f"unknown here       {report['unknown_here']}" in out
+    assert set(ids) <= {one["object_id"] for one in report["findings"]}
+    return report
 
 
 async def some_are_there(office: Office) -> bool:

@@ -1,12 +1,16 @@
 """What was bought before this service existed is brought in: told before it is done, and done once."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.integration.takeover.conftest import Takeover
 from tests.integration.takeover.old_account import KINDS, OldAccount, populate
+from tests.support.billing import billing
+from tests.support.waiting import eventually
 
 CUSTOMERS = 200
 
@@ -105,6 +109,31 @@ async def test_an_import_that_was_cut_off_goes_on(takeover: Takeover) -> None:
     assert whole["run"]["run_id"] != cut["run"]["run_id"]
     named = {key: held for key, held in _expected(account).items() if key[1] in {"user_1", "user_2"}}
     assert {key: held for key, held in _held(takeover).items() if key in named} == named
+
+
+LINKING = "SELECT count(*) > 3 FROM audit_log WHERE action = 'customer.import'"
+WALKING = "SELECT count(*) > 0 FROM reconcile_runs WHERE stage = 'subscriptions' AND unknown_here > 3"
+
+
+@pytest.mark.parametrize("reached", [LINKING, WALKING], ids=["while it links", "while it walks"])
+async def test_an_import_that_was_killed_goes_on(takeover: Takeover, tmp_path: Path, reached: str) -> None:
+    """After SIGKILL the next call does the rest: everybody holds what he should, each link is told of once."""
+    account = await populate(takeover, 6 * len(KINDS))
+    file = tmp_path / "customers.csv"
+    file.write_text(account.map, encoding="utf-8")
+    words = ("import", "--yes", "--map", str(file))
+    async with billing(takeover.database_url, takeover.shop.standin.url, *words) as first:
+        await eventually(lambda: asyncio.to_thread(lambda: bool(_rows(takeover, reached)[0][0])), 40)
+        first.kill()
+        await asyncio.to_thread(first.wait)
+    assert _held(takeover) != _expected(account)
+    with psycopg.connect(takeover.database_url) as connection:
+        connection.execute("UPDATE reconcile_runs SET claimed_until = now()")
+    done = await takeover.json("import", "--map", str(file))
+    assert (done["run"]["run_id"], done["run"]["state"], done["run"]["failed"]) == (1, "finished", 0)
+    assert _held(takeover) == _expected(account)
+    linked = _rows(takeover, "SELECT subject FROM audit_log WHERE action = 'customer.import' ORDER BY 1")
+    assert linked == sorted({(f"object:{row.split(',')[0]}",) for row in account.rows})
 
 
 async def test_the_report_tells_people_what_would_grant_nothing(takeover: Takeover) -> None:
