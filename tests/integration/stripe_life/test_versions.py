@@ -16,7 +16,7 @@ THIN, MIXED = "thin", "mixed"
 
 @pytest.fixture(params=[*VERSIONS, THIN, MIXED])
 async def town(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Town]:
-    """A town whose endpoint gets events of one version, thin ones, or each event in all of these shapes."""
+    """A town whose endpoint gets events of one version, thin ones, or each in every shape, thin beside whole."""
     shape = request.param
     async with AsyncExitStack() as stack:
         named = {"webhook_version": shape} if shape in VERSIONS else {}
@@ -25,12 +25,17 @@ async def town(request: pytest.FixtureRequest, database_url: str) -> AsyncIterat
         if shape == THIN:
             await town.shop.control(f"endpoints/{endpoint['id']}", thin=True)
         if shape == MIXED:
-            # Thin events carry ids of their own at Stripe; here a second delivery of an id is a duplicate, so that
-            # which shape is the one that counts is left to chance.
-            for version in VERSIONS[:-1]:
-                body = {"url": endpoint["url"], "secret": "whsec_test", "api_version": version}
-                await town.shop.control("endpoints", **body)
+            # Of the whole shapes the first to arrive counts, for they share an id; the thin event has one of its own.
+            also = [{"api_version": version} for version in VERSIONS[:-1]] + [{"thin": True}]
+            for shown in also:
+                await town.shop.control("endpoints", url=endpoint["url"], secret="whsec_test", **shown)
         yield town
+        (told,) = await town.ingest.query(_TOLD)
+        assert (told.thin > 0, told.whole > 0) == (shape in {THIN, MIXED}, shape != THIN)
+
+
+_TOLD = r"""SELECT count(*) FILTER (WHERE id LIKE 'evt\_test\_%') AS thin,
+    count(*) FILTER (WHERE id NOT LIKE 'evt\_test\_%') AS whole FROM webhook_events WHERE status <> 'ignored'"""
 
 
 async def documents(town: Town, *users: str) -> dict[str, list[tuple[str, int | None]]]:

@@ -180,6 +180,7 @@ async def test_thin_events_only_name_their_object(shop: Shop) -> None:
     event = shop.receiver.events[0]
     assert (event["object"], event["type"]) == ("v2.core.event", "v1.product.created")
     assert event["related_object"] == {"id": product.id, "type": "product", "url": f"/v1/products/{product.id}"}
+    assert not shop.standin.store.find("event", event["id"])  # its id is its own
 
 
 @pytest.mark.parametrize("version", ["2022-08-01", "2022-11-15", "2024-06-20", "2025-03-31.basil"])
