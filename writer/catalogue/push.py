@@ -28,8 +28,8 @@ class Shelf(Protocol):
         """As it is now."""
         ...
 
-    async def write_metadata(self, target: str, values: Mapping[str, str]) -> dict[str, Any]:
-        """Set these keys."""
+    async def write_metadata(self, target: str, values: Mapping[str, str | None]) -> dict[str, Any]:
+        """Set these keys; None takes one away."""
         ...
 
 
@@ -42,16 +42,18 @@ class Source:
     declared: ProjectCatalog
     strangers: Mapping[str, Sequence[str]]
     """By product: prices of other projects that do not name their project themselves."""
+    left: Mapping[str, str]
+    """What was pushed as `feature_codes` to prices and products that no catalogue names any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a price or product would say otherwise; None in `before`: the key is not there."""
+    """What a price or product would say otherwise; None: the key is not there."""
 
     source: Source
     target: str
     before: Mapping[str, str | None]
-    after: Mapping[str, str]
+    after: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ async def read_sources(
         strangers: dict[str, list[str]] = {}
         for row in await connection.execute(_STRANGERS, parameters):
             strangers.setdefault(row.product_id, []).append(row.id)
-        found.append(Source(project_id, project, declared, strangers))
+        left = {row.subject: row.words for row in await connection.execute(_LEFT, {"project_id": project_id})}
+        found.append(Source(project_id, project, declared, strangers, left))
     return found
 
 
@@ -105,6 +108,7 @@ async def compare(shelf: Shelf, sources: Sequence[Source]) -> Push:
             differences.append(Difference(source, target, {key: metadata.get(key) for key in after}, after))
         else:
             same += 1
+    differences += [one for source in sources for one in await _to_clean(shelf, source, notes)]
     return Push(differences, same, faults, notes)
 
 
@@ -113,6 +117,23 @@ async def write(shelf: Shelf, push: Push, written: Callable[[Difference], Awaita
     for one in push.differences:
         await shelf.write_metadata(one.target, one.after)
         await written(one)
+
+
+async def _to_clean(shelf: Shelf, source: Source, notes: list[str]) -> list[Difference]:
+    """What an earlier push left where the catalogue speaks no more: what somebody else wrote since stays.
+
+    Whose a price is stays too: what was bought by it must not become nobody's.
+    """
+    found = []
+    for target, words in sorted(source.left.items()):
+        held = (await shelf.retrieve(target)).object or {}
+        now = held.get("metadata", {}).get(stripe_metadata.FEATURES_KEY)
+        if now == words:
+            key = stripe_metadata.FEATURES_KEY
+            found.append(Difference(source, target, {key: now}, {key: None}))
+        elif now is not None:
+            notes.append(f"{target}: is in no catalogue any more; its feature_codes were edited at Stripe and stay")
+    return found
 
 
 def _wanted(source: Source, plan: Plan) -> tuple[dict[str, str], list[str]]:
@@ -155,4 +176,14 @@ SELECT c.id, c.product_id FROM prices c
 WHERE c.product_id = ANY(CAST(:products AS text[])) AND c.project_id <> :project_id
     AND coalesce(c.metadata->>'project_id', '') = '' AND c.id <> ALL(CAST(:pushed AS text[]))
 ORDER BY c.id
+""")
+
+_LEFT: Final = text("""
+SELECT subject, words FROM (
+    SELECT DISTINCT ON (subject) subject, after->>'feature_codes' AS words FROM audit_log
+    WHERE project_id = :project_id AND action = 'catalog.push' AND jsonb_exists(after, 'feature_codes')
+    ORDER BY subject, id DESC) pushed
+WHERE words IS NOT NULL
+    AND NOT EXISTS (SELECT FROM plans p WHERE p.target = pushed.subject AND p.origin = 'catalog')
+ORDER BY subject
 """)

@@ -145,7 +145,8 @@ def sync(*, as_json: bool) -> None:
 def push(project: str | None, *, yes: bool, as_json: bool) -> None:
     """Write the declared catalogue of PROJECT, or of all, into Stripe's metadata (STRIPE_SECRET_KEY).
 
-    Only feature_codes and project_id, and only where they differ; keys of others stay.
+    Only feature_codes and project_id, and only where they differ; keys of others stay. From what the catalogue names
+    no more, the feature_codes that an earlier push wrote are taken away.
 
     \b
     Example:
@@ -178,7 +179,7 @@ def _print_push(found: Push) -> None:
     for note in found.notes:
         click.echo(f"note: {note}")
     rows = [
-        (one.source.project, one.target, key, one.before[key], value)
+        (one.source.project, one.target, key, one.before[key], "(taken away)" if value is None else value)
         for one in found.differences
         for key, value in one.after.items()
     ]

@@ -22,9 +22,10 @@ class StripeCatalogue:
         """The price or product as it is now; None where Stripe has none, `deleted` where it was deleted."""
         return await self._pages.retrieve(_path(target), {})
 
-    async def write_metadata(self, target: str, values: Mapping[str, str]) -> Json:
-        """Set these keys; Stripe keeps all others. The object as changed."""
-        return (await self._transport.call("post", _path(target), {"metadata": dict(values)}, self._urgency)).body
+    async def write_metadata(self, target: str, values: Mapping[str, str | None]) -> Json:
+        """Set these keys, take those away that are None; Stripe keeps all others. The object as changed."""
+        metadata = {key: value or "" for key, value in values.items()}  # an empty text is how a key is taken away
+        return (await self._transport.call("post", _path(target), {"metadata": metadata}, self._urgency)).body
 
 
 def _path(target: str) -> str:

@@ -97,6 +97,38 @@ async def test_a_second_push_finds_nothing_to_do(pushing: Pushing) -> None:
     assert rows == [(price.id,), (price.id,)]
 
 
+async def test_what_was_pushed_goes_with_its_target(pushing: Pushing) -> None:
+    """Once out of the catalogue it names no feature; what others wrote there stays, and whose it is."""
+    ours, edited, other = await pushing.shop.price(), await pushing.shop.price(), await pushing.shop.price()
+    prices = pushing.shop.client.v1.prices
+    await prices.update_async(other.id, {"metadata": {"feature_codes": "calls=3"}})
+    await pushing.declare({one.id: {"features": ["export"]} for one in (ours, edited)})
+    await pushing.push()
+    await prices.update_async(edited.id, {"metadata": {"feature_codes": "calls=9"}})
+    await pushing.declare({})
+    cleaned = await pushing.push("shop")
+    assert [(one.target, one.before, one.after) for one in cleaned.differences] == [
+        (ours.id, {"feature_codes": "export"}, {"feature_codes": None})
+    ]
+    assert [note.partition(":")[0] for note in cleaned.notes] == [edited.id]
+    held = [(await prices.retrieve_async(one.id)).metadata.to_dict() for one in (ours, edited, other)]
+    assert held == [
+        {"project_id": "shop"}, {"project_id": "shop", "feature_codes": "calls=9"}, {"feature_codes": "calls=3"},
+    ]  # fmt: skip
+    assert (await pushing.push()).differences == []
+
+
+async def test_what_another_catalogue_names_now_is_not_cleaned(pushing: Pushing) -> None:
+    """A price that moved to another project's catalogue is that one's to speak for."""
+    await pushing.side.project("blog")
+    price = await pushing.shop.price()
+    await pushing.declare({price.id: {"features": ["export"]}})
+    await pushing.push("shop")
+    await pushing.declare({})
+    await pushing.declare({price.id: {"features": ["export"]}}, project="blog")
+    assert (await pushing.push("shop")).differences == []
+
+
 async def test_what_metadata_cannot_hold_is_told(pushing: Pushing) -> None:
     """A configuration stays in the file; too many characters, an unknown id and another's project are faults."""
     price, other = await pushing.shop.price(), await pushing.shop.price(metadata={"project_id": "blog"})
