@@ -86,7 +86,12 @@ def parse_min_revision(text: str) -> Position:
 
 def check_answer(query: CheckQuery, project: ProjectId, decision: Decision, standing: Standing) -> dict[str, Any]:
     """The answer to one question, always given with status 200."""
-    answer: dict[str, Any] = {
+    return {**decided(query, project, decision), **stood(standing), **concluded(query, decision)}
+
+
+def decided(query: CheckQuery, project: ProjectId, decision: Decision) -> dict[str, Any]:
+    """An answer's first members: the question and the decision. They hold until a row begins or ends."""
+    return {
         "allowed": decision.allowed,
         "user_id": query.user,
         "project_id": project,
@@ -95,15 +100,25 @@ def check_answer(query: CheckQuery, project: ProjectId, decision: Decision, stan
         "source": decision.source,
         "valid_to": None if decision.valid_to is None else format_time(decision.valid_to),
         "reason": decision.reason.value,
+    }
+
+
+def stood(standing: Standing) -> dict[str, Any]:
+    """An answer's middle members: the copy that it came from. They are the same for all who ask in one moment."""
+    members: dict[str, Any] = {
         "epoch": standing.position.epoch,
         "revision": standing.position.revision,
         "age_ms": standing.age_ms,
         "stale": standing.stale,
     }
-    if standing.behind:
-        answer["behind"] = True
+    return {**members, "behind": True} if standing.behind else members
+
+
+def concluded(query: CheckQuery, decision: Decision) -> dict[str, Any]:
+    """An answer's last members, where it has any: what is left of a limit, and what would unlock a denied feature."""
+    members: dict[str, Any] = {}
     if query.used is not None:
-        answer["remaining"] = remaining(decision, query.used)
+        members["remaining"] = remaining(decision, query.used)
     if not decision.allowed:
-        answer["unlocked_by"] = list(decision.unlocked_by)
-    return answer
+        members["unlocked_by"] = list(decision.unlocked_by)
+    return members

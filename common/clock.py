@@ -3,12 +3,14 @@
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType, Protocol
 
 Instant = NewType("Instant", int)
 """Wall time: microseconds since 1970-01-01T00:00:00Z."""
 
 SECOND = 1_000_000
+_DAY = 86_400 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
@@ -59,8 +61,17 @@ def to_datetime(instant: Instant) -> datetime:
 
 def format_time(instant: Instant) -> str:
     """RFC 3339 in UTC; a fraction only where there is one, so that equal instants have equal texts."""
+    day, within = divmod(instant, _DAY)
+    seconds, fraction = divmod(within, SECOND)
+    time_of_day = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{_date(day)}T{time_of_day}.{fraction:06d}Z" if fraction else f"{_date(day)}T{time_of_day}Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    """The date of a day since 1970; every answer that has a time needs one, and few differ."""
     # strftime would write the year 33 with two digits, which is no RFC 3339.
-    return to_datetime(instant).replace(tzinfo=None).isoformat() + "Z"
+    return (_EPOCH.date() + timedelta(days=day)).isoformat()
 
 
 def parse_time(text: str) -> Instant:

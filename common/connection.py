@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Self
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -45,7 +45,7 @@ class ConnectionServer(web.Server):
     """Makes a `Connection` for each client."""
 
     @classmethod
-    def instead_of(cls, server: web.Server) -> "ConnectionServer":
+    def instead_of(cls, server: web.Server) -> Self:
         """A server that hands requests on to the same application as `server`, with bodies as they were sent."""
         options = {
             **server._kwargs,  # noqa: SLF001 - aiohttp has no other way to keep what it chose

@@ -1,7 +1,7 @@
 """Serving an application on a TCP address or a unix socket."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -10,13 +10,21 @@ from aiohttp import web
 from common.connection import ConnectionServer
 from common.settings import Address, TcpAddress, UnixAddress
 
+Connections = Callable[[web.Server], ConnectionServer]
+
 _SHUTDOWN_SECONDS: Final = 3.0  # longer than the longest wait of a request
 
 
 @asynccontextmanager
-async def listening(app: web.Application, address: Address) -> AsyncIterator[str]:
-    """Serve `app`; gives the address that is really bound, such as 127.0.0.1:41234 or unix:/path."""
+async def listening(
+    app: web.Application, address: Address, connections: Connections = ConnectionServer.instead_of
+) -> AsyncIterator[str]:
+    """Serve `app`; gives the address that is really bound, such as 127.0.0.1:41234 or unix:/path.
+
+    `connections` makes a server of connections out of aiohttp's own.
+    """
     runner = _Runner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner.connections = connections
     await runner.setup()
     try:
         match address:
@@ -32,8 +40,10 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[str
 
 
 class _Runner(web.AppRunner):
+    connections: Connections
+
     async def _make_server(self) -> ConnectionServer:
-        return ConnectionServer.instead_of(await super()._make_server())
+        return self.connections(await super()._make_server())
 
 
 def _bound(runner: web.AppRunner, address: Address) -> str:

@@ -10,7 +10,7 @@ from common.answers import CheckQuery, parse_check, parse_min_revision, parse_us
 from common.http import json_response, middleware, read_body
 from common.problems import Problem, bad_request
 from sidecar.answering import Answerer
-from sidecar.metrics import Metrics
+from sidecar.check_counts import CheckCounts
 
 MOST_CHECKS: Final = 1_000  # judged in one go: a few milliseconds during which nobody else is answered
 _MOST_BODY: Final = 1024 * 1024
@@ -19,9 +19,9 @@ _MOST_BODY: Final = 1024 * 1024
 class Api:
     """Routes of `SIDECAR_LISTEN`."""
 
-    def __init__(self, answerer: Answerer, metrics: Metrics) -> None:
+    def __init__(self, answerer: Answerer, counts: CheckCounts) -> None:
         self._answerer = answerer
-        self._metrics = metrics
+        self._counts = counts
 
     def application(self) -> web.Application:
         """An application with these routes."""
@@ -45,10 +45,10 @@ class Api:
             project = self._answerer.project(parameters.get("project_id"))
             judged = await self._answerer.check(project, query)
         except Problem as problem:
-            self._metrics.count_check(problem.code)
+            self._counts.count(problem.code)
             raise
-        self._metrics.count_check(judged.decision.reason)
-        self._metrics.check_seconds.observe(perf_counter() - began)
+        self._counts.count(judged.decision.reason)
+        self._counts.observe(perf_counter() - began)
         return json_response(self._answerer.render(project, query, judged))
 
     async def check_many(self, request: web.Request) -> web.Response:
@@ -60,7 +60,7 @@ class Api:
         project = self._answerer.project(_text("project_id", body.get("project_id")))
         position, judged = await self._answerer.check_many(project, queries, min_revision)
         for one in judged:
-            self._metrics.count_check(one.decision.reason)
+            self._counts.count(one.decision.reason)
         answers = [self._answerer.render(project, query, one) for query, one in zip(queries, judged, strict=True)]
         return json_response({"epoch": position.epoch, "revision": position.revision, "answers": answers})
 

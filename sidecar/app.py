@@ -17,6 +17,8 @@ from sidecar.answering import Answerer
 from sidecar.api import Api
 from sidecar.asking import Asker
 from sidecar.bootstrap import Bootstrap
+from sidecar.fast_connection import FastServer
+from sidecar.fast_lane import FastLane
 from sidecar.follower import Follower
 from sidecar.inbox import Inbox
 from sidecar.management import Management
@@ -63,14 +65,18 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         parts.metrics.watch(projects, parts.clock.monotonic)
         asker = Asker(parts.origin, parts.metrics, parts.clock)
         stack.push_async_callback(asker.close)
-        api = Api(Answerer(projects, asker, parts.clock), parts.metrics)
+        answerer = Answerer(projects, asker, parts.clock)
+        api = Api(answerer, parts.metrics.checks)
+        lane = FastLane(projects, parts.metrics.checks, parts.clock)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
         stack.push_async_callback(tasks.stop)
         for project in projects.values():
             _follow(project, parts, tasks)
         managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
-        served_at = await stack.enter_async_context(listening(api.application(), settings.listen))
+        served_at = await stack.enter_async_context(
+            listening(api.application(), settings.listen, FastServer.with_lane(lane))
+        )
         _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
         yield Sidecar(served_at, managed_at, projects)
 

@@ -9,9 +9,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from common.identifiers import ProjectId
+from sidecar.check_counts import CheckCounts
 from sidecar.project import Mode, Project
 
-_CHECK_BUCKETS: Final = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1.0, 5.0)
 _LAG_BUCKETS: Final = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0, 5.0, 30.0, 300.0)
 
 
@@ -20,10 +20,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.checks = self._counter("checks", "Checks by outcome: a reason, or an error's code", "outcome")
-        self.check_seconds = Histogram(
-            "sidecar_check_seconds", "Time to answer a check", buckets=_CHECK_BUCKETS, registry=self.registry
-        )
+        self.checks = CheckCounts()
+        self.registry.register(self.checks)
         self.changes = self._counter("changes_applied", "Changes applied", "project")
         self.propagation_seconds = Histogram(
             "sidecar_propagation_seconds",
@@ -41,10 +39,6 @@ class Metrics:
         )
         self.origin_questions = self._counter("origin_questions", "Users asked of the writer", "project", "outcome")
         self.crashes = self._counter("task_crashes", "Background tasks that crashed", "task")
-
-    def count_check(self, outcome: str) -> None:
-        """One check ended with a reason, or with an error's code."""
-        self.checks.labels(outcome).inc()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"sidecar_{name}", text, labels, registry=self.registry)

@@ -23,8 +23,11 @@ _SOURCES: Final = {source.value: source for source in Source}
 _MOST_GRANTS: Final = 65_536
 """Grants held by number; should there be more, the others stand in their records."""
 
-_RUNS: Final = 3  # a record's first run of rows begins there
-_RUN: Final = 4
+RUNS: Final = 3
+"""Where a record's first run of rows begins."""
+
+RUN: Final = 4
+"""How many members a run has: source_ref, valid_from, valid_to, grants."""
 
 Packed = list[Any]
 """A record, unpacked as far as JSON goes."""
@@ -96,7 +99,7 @@ class Records:
         packed = self._packed(user)
         if packed is None:
             return None
-        epoch, revision, computed_at = packed[:_RUNS]
+        epoch, revision, computed_at = packed[:RUNS]
         rows = tuple(self._rows(packed, None))
         return Document(user, self._project, epoch, revision, Instant(computed_at), rows)
 
@@ -111,7 +114,7 @@ class Records:
         if packed is None:
             return None
         listed = self.grants.listed
-        for at in range(_RUNS + _RUN - 1, len(packed), _RUN):
+        for at in range(RUNS + RUN - 1, len(packed), RUN):
             packed[at] = [listed[grant] if type(grant) is int else grant for grant in packed[at]]
         return orjson.dumps(packed)
 
@@ -121,8 +124,8 @@ class Records:
 
     def _rows(self, packed: Packed, wanted: FeatureCode | None) -> Iterator[Entitlement]:
         listed = self.grants.listed
-        for at in range(_RUNS, len(packed), _RUN):
-            source_ref, valid_from, valid_to, granted = packed[at : at + _RUN]
+        for at in range(RUNS, len(packed), RUN):
+            source_ref, valid_from, valid_to, granted = packed[at : at + RUN]
             for grant in granted:
                 feature, source, value = listed[grant] if type(grant) is int else grant
                 if wanted is None or feature == wanted:

@@ -69,6 +69,8 @@ class Copy:
         self.position = position
         self.horizon = max(position, catalogue.position)
         self.proof = Proof.NONE
+        self.moves = 0
+        """Counts whatever changes what an answer says of the copy itself: its position, its proof."""
         self.digest = 0
         self.records = Records(project)
 
@@ -123,17 +125,17 @@ class Copy:
             case _:
                 assert_never(change)
         self.position = change.position
+        self.moves += 1
         return Applied.APPLIED
 
     def compare(self, position: Position, count: int, digest: int) -> Compared:
         """Hold the copy against what its source says of the same position."""
         if position != self.position or not self.consistent:
             return Compared.ELSEWHERE
-        if (count, digest) == (self.count, self.digest):
-            self.proof = Proof.MATCHED
-            return Compared.MATCHES
-        self.proof = Proof.DIFFERED
-        return Compared.DIFFERS
+        matches = (count, digest) == (self.count, self.digest)
+        self.proof = Proof.MATCHED if matches else Proof.DIFFERED
+        self.moves += 1
+        return Compared.MATCHES if matches else Compared.DIFFERS
 
     def lacks(self, newer: "Copy", user: UserId) -> bool:
         """Whether this copy should have held what `newer` holds of the user, and does not."""

@@ -1,0 +1,62 @@
+"""Checks counted by outcome and by time taken. Every answer pays for it, so counting is adding to a list's cell."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+BOUNDS: Final = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1.0, 5.0)
+"""Upper bounds of the histogram, in seconds."""
+
+_QUICK: Final = BOUNDS[0]
+
+Cell = list[int]
+"""A count, `[n]`, that whoever counts keeps at hand."""
+
+
+class CheckCounts(Collector):
+    """Of one process and one loop; nothing here is locked."""
+
+    def __init__(self) -> None:
+        self._buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+        self._outcomes: dict[str, Cell] = {}
+
+    def cell(self, outcome: str) -> Cell:
+        """Where checks of an outcome are counted: a reason, or an error's code."""
+        return self._outcomes.setdefault(outcome, [0])
+
+    def count(self, outcome: str) -> None:
+        """One check came to an outcome."""
+        self.cell(outcome)[0] += 1
+
+    def observe(self, seconds: float) -> None:
+        """One check was answered within so long."""
+        self.seconds += seconds
+        self._buckets[0 if seconds <= _QUICK else bisect_left(BOUNDS, seconds)] += 1
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked of it before it is registered."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Both metrics, as Prometheus takes them."""
+        checks = CounterMetricFamily(
+            "sidecar_checks", "Checks by outcome: a reason, or an error's code", labels=["outcome"]
+        )
+        for outcome, cell in self._outcomes.items():
+            checks.add_metric([outcome], cell[0])
+        yield checks
+        taken = HistogramMetricFamily("sidecar_check_seconds", "Time to answer a check")
+        taken.add_metric([], self._cumulated(), self.seconds)
+        yield taken
+
+    def _cumulated(self) -> list[tuple[str, float]]:
+        total, cumulated = 0, []
+        for bound, count in zip((*BOUNDS, float("inf")), self._buckets, strict=True):
+            total += count
+            cumulated.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
+        return cumulated

@@ -1,0 +1,136 @@
+"""The hot request answered from its bytes: a whole `GET /api/v1/check` in one read, before any parser.
+
+Everything else is None here, and goes the ordinary way, which answers the same (`tests/contract/lanes`). So there is
+one rule for what may be done here: only what leaves no doubt.
+
+An answer has three parts. What was decided, with what stands at its end, is remembered by the request's query
+string, for as long as the user's page is the same object and no row begins or ends. What the copy stands at is put
+together at most once a millisecond. The head is the same for a second and a length.
+"""
+
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from typing import Final
+
+import orjson
+from aiohttp.http import SERVER_SOFTWARE
+
+from common.answers import Standing, stood
+from common.clock import SECOND, Clock, Instant
+from common.identifiers import ProjectId
+from sidecar.check_counts import CheckCounts
+from sidecar.freshness import State
+from sidecar.plain_headers import MOST_BYTES, PlainHeaders
+from sidecar.project import Project
+from sidecar.quick_decision import Decided, Decisions, View
+from sidecar.replica import Copy
+
+PATH: Final = "/api/v1/check"
+_BEGINNING: Final = b"GET /api/v1/check?"
+_SKIP: Final = len(_BEGINNING)
+_VERSION: Final = b" HTTP/1.1\r\n"
+_REMEMBERED: Final = 8_192
+"""Decisions of a generation; there are two of them."""
+
+
+class FastLane:
+    """Answers what it can. Used by one loop's connections."""
+
+    def __init__(self, projects: Mapping[ProjectId, Project], counts: CheckCounts, clock: Clock) -> None:
+        self._decisions = Decisions(projects, counts)
+        self._counts = counts
+        self._headers = PlainHeaders()
+        self._plain = self._headers.known
+        self._now: Callable[[], Instant] = clock.now
+        self._monotonic: Callable[[], float] = clock.monotonic
+        self._young: dict[bytes, Decided] = {}
+        self._old: dict[bytes, Decided] = {}
+        self._heads: dict[int, bytes] = {}
+        self._second = -1
+
+    def answer(self, data: bytes) -> bytes | None:
+        """The whole response to `data`, a whole request; None where the ordinary lane is to answer."""
+        began = self._monotonic()
+        if not data.startswith(_BEGINNING):
+            return None
+        query, _, headers = data[_SKIP:].partition(_VERSION)
+        if headers not in self._plain and (len(data) > MOST_BYTES or not self._headers.judge(headers)):
+            return None
+        now = self._now()
+        found = self._find(query, now, began)
+        if found is None:
+            return None
+        view, _, _, _, _, _, first, last, length, cell = found
+        if now // SECOND != self._second:
+            self._turn(now)
+        middle = view.middle
+        length += len(middle)
+        head = self._heads.get(length) or self._head(length)
+        cell[0] += 1
+        self._counts.observe(self._monotonic() - began)
+        return b"".join((head, first, middle, last))
+
+    def _find(self, query: bytes, now: Instant, began: float) -> Decided | None:
+        """What holds for a query now: remembered, or decided anew."""
+        found = self._young.get(query) or self._remember(query, now)
+        if found is None:
+            return None
+        view, era, hashed, page, since, until, _, _, _, _ = found
+        copy = view.project.replica.copy
+        if copy is None:  # not in a project of which something was decided
+            return None
+        moved = began >= view.until or copy.moves != view.moves or copy is not view.copy
+        if moved and not self._renew(view, copy, began):
+            return None
+        pages = copy.records.pages
+        if since <= now < until and era is view.era and pages.pages[pages.place(hashed)] is page:
+            return found
+        return self._decide(query, now)
+
+    def _remember(self, query: bytes, now: Instant) -> Decided | None:
+        """A decision of the older generation, or a new one, taken into the younger."""
+        found = self._old.get(query)
+        if found is None:
+            return self._decide(query, now)
+        self._keep(query, found)
+        return found
+
+    def _keep(self, query: bytes, found: Decided) -> None:
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[query] = found
+
+    def _decide(self, query: bytes, now: Instant) -> Decided | None:
+        found = self._decisions.decide(query, now)
+        if found is not None:
+            self._keep(query, found)
+        return found
+
+    def _renew(self, view: View, copy: Copy, now: float) -> bool:
+        """Put together what answers of this moment say of the copy; False where they follow the stale policy."""
+        freshness = view.project.freshness
+        state = freshness.state(now)
+        if state is State.TOO_OLD:
+            return False
+        basis = (copy, copy.catalogue, copy.complete)
+        if view.basis != basis:
+            view.basis, view.era, view.forms = basis, object(), {}
+        age = freshness.age(now)
+        standing = Standing(copy.position, int(age * 1000), stale=state is not State.FRESH)
+        view.middle = b"," + orjson.dumps(stood(standing))[1:-1]
+        view.copy, view.moves = copy, copy.moves
+        view.until = now + (standing.age_ms + 1) / 1000 - age
+        return True
+
+    def _turn(self, now: Instant) -> None:
+        self._second = now // SECOND
+        self._heads.clear()
+
+    def _head(self, length: int) -> bytes:
+        date = formatdate(self._second, usegmt=True)
+        head = (
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+            f"Date: {date}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+        ).encode()
+        self._heads[length] = head
+        return head

@@ -1,0 +1,200 @@
+"""What the fast lane remembers of a question: the decision as bytes, and for how long it holds.
+
+The most common question, of a plain feature and a user whose rows are read straight from the packed record, is
+decided here by the same rule as `common.decision` has, and written into forms that `common.answers` made. All others
+are decided there.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from yarl import URL
+
+from common.answers import CheckQuery, concluded, decided, parse_check
+from common.catalogue import Kind
+from common.clock import Instant, format_time
+from common.decision import Decision, Reason, decide
+from common.document import Entitlement
+from common.identifiers import FeatureCode, ProjectId, UserId
+from common.problems import Problem
+from sidecar.check_counts import Cell, CheckCounts
+from sidecar.pages import find, hash_of
+from sidecar.project import Project
+from sidecar.records import RUN, RUNS
+from sidecar.replica import Copy
+
+PATH: Final = "/api/v1/check"
+_PLAIN_QUERY: Final = re.compile(
+    rb"user_id=([A-Za-z0-9_.~:@-]{1,255})&feature=([A-Za-z0-9_.-]{1,64})(?:&project_id=([A-Za-z0-9_.-]{1,64}))?"
+)
+_ANY_QUERY: Final = re.compile(rb"[A-Za-z0-9_.~:@%+&=,!*();/?$-]+")
+_FIRST: Final = -(2**63)
+_LAST: Final = 2**63
+"""Before and after every moment, in microseconds."""
+
+
+class View:
+    """A project as the fast lane sees it for a moment: the copy, and what an answer says of it."""
+
+    __slots__ = ("basis", "copy", "era", "forms", "middle", "moves", "project", "until")
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.copy: Copy | None = None
+        self.basis: tuple[object, ...] = ()
+        self.era = object()
+        """Another one whenever what was decided before may not be used any more."""
+        self.forms: dict[tuple[bytes, str | None], _Form] = {}
+        self.moves = -1
+        self.middle = b""
+        self.until = float("-inf")
+
+
+Decided = tuple[View, object, int, bytes, int, int, bytes, bytes, int, Cell]
+"""View, era, hash, page, since and until (microseconds), first and last members, their length, where it is counted."""
+
+_Form = tuple[bytes, bytes, bytes, bytes, Cell]
+"""A decision around its user and its end: what stands before, between and after them, the last members, the count."""
+
+
+class Decisions:
+    """Decides for all projects of the process."""
+
+    def __init__(self, projects: Mapping[ProjectId, Project], counts: CheckCounts) -> None:
+        self._counts = counts
+        self._views: dict[bytes | None, View] = {name.encode(): View(one) for name, one in projects.items()}
+        if len(projects) == 1:
+            self._views[None] = next(iter(self._views.values()))
+
+    def decide(self, text: bytes, now: Instant) -> Decided | None:
+        """The decision on a query string; None where it is not one that can be decided here and now."""
+        plain = _PLAIN_QUERY.fullmatch(text)
+        if plain is None:
+            return self._decide_any(text, now)
+        user, feature, project = plain.groups()
+        view = self._views.get(project)
+        copy = None if view is None else view.project.replica.copy
+        if view is None or copy is None:
+            return None
+        known = copy.catalogue.features.get(FeatureCode(feature.decode()))
+        if known is None or known.kind is not Kind.PLAIN:
+            return self._decide_any(text, now)
+        hashed = hash_of(user)
+        page = copy.records.pages.pages[copy.records.pages.place(hashed)]
+        record = find(page, user)
+        if record is None:
+            return self._nothing(view, copy, hashed, page, user, feature)
+        held = _held(orjson.loads(record), copy.records.grants.listed, known.code, now)
+        if held is None:
+            return self._decide_any(text, now)
+        source, valid_to, since, until = held
+        before, between, after, last, cell = view.forms.get((feature, source)) or self._granted(view, feature, source)
+        ends = b"null" if valid_to is None else b'"%b"' % format_time(valid_to).encode()
+        first = b"".join((before, user, between, ends, after))
+        return view, view.era, hashed, page, since, until, first, last, len(first) + len(last), cell
+
+    def _nothing(self, view: View, copy: Copy, hashed: int, page: bytes, user: bytes, feature: bytes) -> Decided | None:
+        """The decision for a user who holds nothing at all."""
+        if not copy.complete:
+            return None
+        before, between, _, last, cell = view.forms.get((feature, None)) or self._missing(view, copy, feature)
+        first = b"".join((before, user, between))
+        return view, view.era, hashed, page, _FIRST, _LAST, first, last, len(first) + len(last), cell
+
+    def _decide_any(self, text: bytes, now: Instant) -> Decided | None:
+        """The same by the ordinary way, for every question that needs nobody else."""
+        try:
+            query, named = _question(text)
+        except (Problem, ValueError):
+            return None
+        view = self._views.get(named.encode() if named else None)
+        copy = None if view is None else view.project.replica.copy
+        if view is None or copy is None or (query.min_revision is not None and copy.position < query.min_revision):
+            return None
+        user = query.user.encode()
+        hashed = hash_of(user)
+        page = copy.records.pages.pages[copy.records.pages.place(hashed)]
+        rows = copy.rows(query.user, query.feature)
+        if rows is None and not copy.complete:
+            return None
+        decision = decide(rows or (), query.feature, copy.catalogue, now)
+        first = orjson.dumps(decided(query, view.project.id, decision))[:-1]
+        last = _last(query, decision)
+        cell = self._counts.cell(decision.reason.value)
+        return view, view.era, hashed, page, *_bounds(rows or (), now), first, last, len(first) + len(last), cell
+
+    def _granted(self, view: View, feature: bytes, source: str) -> _Form:
+        decision = Decision(allowed=True, reason=Reason.GRANTED, source=source)
+        before, between, last = self._form(view, feature, decision)
+        between, mark, after = between.partition(b'"valid_to":')
+        form = before, between + mark, after.removeprefix(b"null"), last, self._counts.cell(decision.reason.value)
+        view.forms[feature, source] = form
+        return form
+
+    def _missing(self, view: View, copy: Copy, feature: bytes) -> _Form:
+        decision = decide((), FeatureCode(feature.decode()), copy.catalogue, Instant(0))
+        before, after, last = self._form(view, feature, decision)
+        form = before, after, b"", last, self._counts.cell(decision.reason.value)
+        view.forms[feature, None] = form
+        return form
+
+    def _form(self, view: View, feature: bytes, decision: Decision) -> tuple[bytes, bytes, bytes]:
+        """A decision's bytes before its user and after, and its last members."""
+        query = CheckQuery(UserId(""), FeatureCode(feature.decode()))
+        first = orjson.dumps(decided(query, view.project.id, decision))[:-1]
+        before, mark, after = first.partition(b'"user_id":"')
+        return before + mark, after, _last(query, decision)
+
+
+def _question(text: bytes) -> tuple[CheckQuery, str | None]:
+    """The question of a query string, and the project that it names; read as aiohttp reads it."""
+    if not _ANY_QUERY.fullmatch(text):
+        raise ValueError("not a query that is read here")
+    told = URL.build(path=PATH, query_string=text.decode(), encoded=True).query
+    question = parse_check(told.get("user_id"), told.get("feature"), told.get("used"), told.get("min_revision"))
+    return question, told.get("project_id")
+
+
+def _held(
+    packed: list[Any], listed: list[list[Any]], wanted: FeatureCode, now: Instant
+) -> tuple[str, Instant | None, int, int] | None:
+    """Of a plain feature that is held now: the source and end of what holds longest, and from when until when it does.
+
+    None where no row of it is active.
+    """
+    since, until = _FIRST, _LAST
+    best: tuple[bool, int] = (False, -1)
+    best_source = ""
+    for at in range(RUNS, len(packed), RUN):
+        _, valid_from, valid_to, granted = packed[at : at + RUN]
+        for grant in granted:
+            feature, source, _ = listed[grant] if type(grant) is int else grant
+            if feature != wanted:
+                continue
+            for moment in (valid_from, valid_to):
+                if moment is not None and moment <= now:
+                    since = max(since, moment)
+                elif moment is not None:
+                    until = min(until, moment)
+            ends = (valid_to is None, valid_to or 0)
+            if valid_from <= now and (valid_to is None or now < valid_to) and ends > best:
+                best, best_source = ends, source
+    if not best_source:
+        return None
+    return best_source, None if best[0] else Instant(best[1]), since, until
+
+
+def _bounds(rows: tuple[Entitlement, ...], now: Instant) -> tuple[int, int]:
+    """From when until before when nothing in these rows begins or ends."""
+    moments = [moment for row in rows for moment in (row.valid_from, row.valid_to) if moment is not None]
+    return (
+        max((moment for moment in moments if moment <= now), default=_FIRST),
+        min((moment for moment in moments if moment > now), default=_LAST),
+    )
+
+
+def _last(query: CheckQuery, decision: Decision) -> bytes:
+    members = orjson.dumps(concluded(query, decision))[1:]
+    return b"," + members if len(members) > 1 else members
