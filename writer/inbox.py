@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import to_datetime
+from writer.db.direct import Statement
 from writer.domain.stripe.event import Event, Ignored
 
 _MOST_TOGETHER: Final = 64
@@ -54,8 +54,7 @@ class Inbox:
     """
 
     def __init__(self, engine: AsyncEngine, instance: str, claim: float) -> None:
-        # One statement is its own transaction: no round trips for BEGIN and COMMIT on the way to the answer.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._instance = instance
         self._claim = claim
         self._arrivals: deque[_Arrival] = deque()
@@ -112,9 +111,9 @@ class Inbox:
 
     async def _insert(self, arrivals: list[_Arrival]) -> set[object]:
         columns = {name: [arrival.row[name] for arrival in arrivals] for name in arrivals[0].row}
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_STORE, {**columns, "instance": self._instance, "claim": self._claim})
-        return set(rows.scalars())
+        # One statement is its own transaction: no round trips for BEGIN and COMMIT on the way to the answer.
+        rows = await _STORE.run_alone(self._engine, {**columns, "instance": self._instance, "claim": self._claim})
+        return {row.id for row in rows}
 
 
 def _fail(arrivals: list[_Arrival], error: BaseException) -> None:
@@ -126,7 +125,7 @@ def _fail(arrivals: list[_Arrival], error: BaseException) -> None:
                 arrival.stored.cancel()
 
 
-_STORE: Final = text("""
+_STORE: Final = Statement("""
 INSERT INTO webhook_events (id, type, object_id, api_version, created, livemode, account, origin, payload,
     status, last_error, processed_at, claimed_by, claimed_until)
 SELECT id, type, object_id, api_version, created, livemode, account, origin, payload,

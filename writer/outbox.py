@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common import catalogue as catalogues
@@ -20,6 +20,7 @@ from common.clock import Instant, format_time
 from common.document import Document, Entitlement
 from common.identifiers import ProjectId, UserId
 from common.position import Position
+from writer.db.direct import Row, Statement
 from writer.db.transaction import CatalogueMovedError, LineageMovedError
 from writer.domain import catalogue as definitions
 from writer.domain.catalogue import Definition
@@ -97,7 +98,7 @@ async def append_users(
         "cause": cause.name,
         "received_at": None if cause.received_at is None else format_time(cause.received_at),
     }
-    await connection.execute(_APPEND_USERS, parameters)
+    await _APPEND_USERS.run(connection, parameters)
     return revisions
 
 
@@ -130,7 +131,7 @@ async def append_catalogue(
 
 async def lock_projects(connection: AsyncConnection, project_ids: Collection[int]) -> dict[int, _Head]:
     """Lock the rows, sorted: the last lock of every transaction. LineageMovedError: a table was made anew."""
-    rows = await connection.execute(_LOCK_PROJECTS, {"ids": list(project_ids)})
+    rows = await _LOCK_PROJECTS.run(connection, {"ids": list(project_ids)})
     heads = {}
     for row in rows:
         if not row.at_home:
@@ -186,13 +187,13 @@ async def read(connection: AsyncConnection, project_id: int, after: Position, li
 
     Where the first one is not the very next revision, what is missing was trimmed.
     """
-    rows = await connection.execute(
-        _READ, {"project_id": project_id, "epoch": after.epoch, "after": after.revision, "limit": limit}
+    rows = await _READ.run(
+        connection, {"project_id": project_id, "epoch": after.epoch, "after": after.revision, "limit": limit}
     )
     return [entry(row) for row in rows]
 
 
-def entry(row: Row[Any]) -> OutboxEntry:
+def entry(row: Row) -> OutboxEntry:
     """An entry from a row of `ENTRIES`."""
     return OutboxEntry(
         Position(row.epoch, row.revision),
@@ -211,14 +212,14 @@ async def trim(connection: AsyncConnection, project_id: int, *, keep_seconds: fl
     return result.rowcount
 
 
-_LOCK_PROJECTS: Final = text("""
+_LOCK_PROJECTS: Final = Statement("""
 SELECT id, public_id, epoch, revision, user_count, digest, catalog_version, home_oid = tableoid AS at_home
 FROM projects WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
 """)
 
 # PostgreSQL runs the parts of one statement on one snapshot, so `entitlements` keeps the revision in its key:
 # the rows that go and the rows that come never meet.
-_APPEND_USERS: Final = text("""
+_APPEND_USERS: Final = Statement("""
 WITH input AS (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
         user_ref bigint, project_id bigint, user_id text, epoch bigint, revision bigint, computed_at timestamptz,
@@ -273,7 +274,7 @@ FROM outbox WHERE project_id = :project_id AND epoch = :epoch AND revision > :af
 """
 """What follows `:after` of `:epoch` in the outbox of `:project_id`, in order, at most `:limit`."""
 
-_READ: Final = text(ENTRIES)
+_READ: Final = Statement(ENTRIES)
 
 _TRIM: Final = text("""
 DELETE FROM outbox o USING relay_leases l, projects p

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Instant, from_datetime
 from writer.apply import objects
+from writer.db.direct import Statement
 from writer.domain.stripe.watermark import Watermark
 
 
@@ -37,7 +37,7 @@ class PendingEvents:
     """One writer's view of the events that wait. `claim` seconds: how long others leave them to it."""
 
     def __init__(self, engine: AsyncEngine, instance: str, claim: float) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._instance = instance
         self._claim = claim
 
@@ -49,14 +49,12 @@ class PendingEvents:
     async def claim(self, most: int) -> list[str]:
         """Claim up to `most` events that are due and nobody's; their objects, those that waited longest first."""
         parameters = {"most": most, "instance": self._instance, "claim": self._claim}
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_CLAIM, parameters)
-            return list(dict.fromkeys(rows.scalars()))
+        rows = await _CLAIM.run_alone(self._engine, parameters)
+        return list(dict.fromkeys(row.object_id for row in rows))
 
     async def newest(self, object_id: str) -> Newest | None:
         """The newest pending event of the object; None: nothing waits."""
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(_NEWEST, {"object_id": object_id})).all()
+        rows = await _NEWEST.run_alone(self._engine, {"object_id": object_id})
         if not rows:
             return None
         row = rows[0]
@@ -100,9 +98,8 @@ class PendingEvents:
         """Leave to others what this writer claimed and did not finish."""
         await self._execute(_RELEASE, {"instance": self._instance})
 
-    async def _execute(self, statement: object, parameters: dict[str, object]) -> None:
-        async with self._engine.connect() as connection:
-            await connection.execute(statement, parameters)  # type: ignore[call-overload]
+    async def _execute(self, statement: Statement, parameters: dict[str, object]) -> None:
+        await statement.run_alone(self._engine, parameters)
 
 
 async def settle(
@@ -114,8 +111,9 @@ async def settle(
     in the same second. By a fetch, all that had been received before the fetch.
     """
     by_payload = _SETTLE_AS_OLDER if status == "superseded" else _SETTLE_BY_PAYLOAD
-    await connection.execute(
-        _SETTLE_BY_FETCH if fetched else by_payload,
+    statement = _SETTLE_BY_FETCH if fetched else by_payload
+    await statement.run(
+        connection,
         {
             "object_id": object_id,
             "id": seen.id,
@@ -126,7 +124,7 @@ async def settle(
     )
 
 
-_CLAIM: Final = text("""
+_CLAIM: Final = Statement("""
 UPDATE webhook_events SET claimed_by = :instance,
     claimed_until = now() + make_interval(secs => CAST(:claim AS double precision))
 WHERE id IN (
@@ -136,7 +134,7 @@ WHERE id IN (
 RETURNING object_id
 """)
 
-_NEWEST: Final = text("""
+_NEWEST: Final = Statement("""
 SELECT e.id, e.type, e.payload, e.attempts, e.received_at, e.created, now() AS read_at,
     EXISTS (SELECT FROM webhook_events r WHERE r.object_id = :object_id AND r.status = 'pending'
         AND r.replayed_at IS NOT NULL) AS replayed,
@@ -146,36 +144,36 @@ WHERE e.object_id = :object_id AND e.status = 'pending'
 ORDER BY e.created DESC, (e.type = 'customer.deleted') DESC, e.received_at DESC, e.id LIMIT 2
 """)
 
-_PUT_OFF: Final = text("""
+_PUT_OFF: Final = Statement("""
 UPDATE webhook_events SET attempts = attempts + 1, last_error = :reason, claimed_by = NULL, claimed_until = NULL,
     next_attempt_at = now() + make_interval(secs => CAST(:pause AS double precision))
 WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
 """)
 
-_POSTPONE: Final = text("""
+_POSTPONE: Final = Statement("""
 UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL,
     next_attempt_at = now() + make_interval(secs => CAST(:pause AS double precision))
 WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
 """)
 
-_RENEW: Final = text("""
+_RENEW: Final = Statement("""
 UPDATE webhook_events SET claimed_until = now() + make_interval(secs => CAST(:claim AS double precision))
 WHERE object_id = ANY(CAST(:ids AS text[])) AND status = 'pending' AND claimed_by = :instance
 """)
 
-_PARK: Final = text("""
+_PARK: Final = Statement("""
 UPDATE webhook_events SET status = 'parked', attempts = attempts + 1, last_error = :reason, processed_at = now(),
     claimed_by = NULL, claimed_until = NULL
 WHERE id = :id AND status = 'pending'
 """)
 
-_PARK_ALL: Final = text("""
+_PARK_ALL: Final = Statement("""
 UPDATE webhook_events SET status = 'parked', attempts = attempts + 1, last_error = :reason, processed_at = now(),
     claimed_by = NULL, claimed_until = NULL
 WHERE object_id = :object_id AND status = 'pending' AND received_at <= :read_at
 """)
 
-_RELEASE: Final = text("""
+_RELEASE: Final = Statement("""
 UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL WHERE status = 'pending' AND claimed_by = :instance
 """)
 
@@ -185,6 +183,6 @@ UPDATE webhook_events SET claimed_by = NULL, claimed_until = NULL, processed_at 
     last_error = CASE WHEN id = :id THEN CAST(:reason AS text) ELSE last_error END
 WHERE object_id = :object_id AND status = 'pending' AND (id = :id OR {} :moment)
 """
-_SETTLE_BY_PAYLOAD: Final = text(_SETTLE.format("created <"))
-_SETTLE_AS_OLDER: Final = text(_SETTLE.format("created <="))
-_SETTLE_BY_FETCH: Final = text(_SETTLE.format("received_at <="))
+_SETTLE_BY_PAYLOAD: Final = Statement(_SETTLE.format("created <"))
+_SETTLE_AS_OLDER: Final = Statement(_SETTLE.format("created <="))
+_SETTLE_BY_FETCH: Final = Statement(_SETTLE.format("received_at <="))

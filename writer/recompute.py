@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import SECOND, Clock, Instant
@@ -16,6 +16,7 @@ from common.document import MAX_DOCUMENT_BYTES, Entitlement, entitlements_to_jso
 from common.identifiers import UserId
 from writer import outbox
 from writer.db import sources
+from writer.db.direct import Statement
 from writer.domain import catalogue as definitions
 from writer.domain.catalogue import Definition
 from writer.domain.entitle import Grace, entitle
@@ -154,18 +155,18 @@ async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> di
 
 async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> None:
     """Lock users that exist, by users.id, in the same order as `lock_users`."""
-    await connection.execute(_LOCK_REFS, {"refs": list(refs)})
+    await _LOCK_REFS.run(connection, {"refs": list(refs)})
 
 
 async def _keyed(
-    connection: AsyncConnection, statement: TextClause, parameters: dict[str, object]
+    connection: AsyncConnection, statement: Statement, parameters: dict[str, object]
 ) -> dict[UserKey, int]:
-    rows = await connection.execute(statement, parameters)
+    rows = await statement.run(connection, parameters)
     return {UserKey(row.project_id, UserId(row.user_id)): row.id for row in rows}
 
 
 async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> list[_State]:
-    rows = await connection.execute(_STATES, {"refs": list(refs)})
+    rows = await _STATES.run(connection, {"refs": list(refs)})
     return [
         _State(
             row.id,
@@ -189,7 +190,7 @@ def _change(state: _State, rows: tuple[Entitlement, ...]) -> UserChange:
     return UserChange(state.project_id, state.user_ref, state.user_id, rows, state.catalog_version, state.digest)
 
 
-_STATES: Final = text(f"""
+_STATES: Final = Statement(f"""
 WITH held AS (
     SELECT user_ref, json_agg(json_build_array(kind, data)) AS sources FROM ({sources.SELECT}) s GROUP BY user_ref
 )
@@ -203,14 +204,14 @@ _DEFINITION: Final = text("""
 SELECT definition FROM catalog_versions WHERE project_id = :project_id AND version = :version
 """)
 
-_LOCK_USERS: Final = text("""
+_LOCK_USERS: Final = Statement("""
 SELECT u.id, u.project_id, u.user_id
 FROM users u JOIN unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
     USING (project_id, user_id)
 ORDER BY u.project_id, u.user_id COLLATE "C" FOR NO KEY UPDATE OF u
 """)
 
-_ADD_USERS: Final = text("""
+_ADD_USERS: Final = Statement("""
 INSERT INTO users (project_id, user_id)
 SELECT * FROM unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
 ORDER BY project_id, user_id COLLATE "C"
@@ -218,6 +219,6 @@ ON CONFLICT (project_id, user_id) DO NOTHING
 RETURNING id, project_id, user_id
 """)
 
-_LOCK_REFS: Final = text("""
+_LOCK_REFS: Final = Statement("""
 SELECT id FROM users WHERE id = ANY(:refs) ORDER BY project_id, user_id COLLATE "C" FOR NO KEY UPDATE
 """)

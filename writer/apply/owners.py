@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import UserId
+from writer.db.direct import Statement
 from writer.domain.stripe.ownership import Known
 from writer.recompute import UserKey, lock_users
 
@@ -30,7 +30,7 @@ async def facts(
 ) -> Facts:
     """The facts as they stay to the transaction's end. The caller holds the customer's lock."""
     parameters = {"project": project, "prices": list(price_ids), "customer": customer_id}
-    row = (await connection.execute(_FACTS, parameters)).one()
+    (row,) = await _FACTS.run(connection, parameters)
     user = None if row.customer_user is None else UserId(row.customer_user)
     return Facts(Known(row.projects or {}, row.price_projects or {}), user)
 
@@ -44,7 +44,7 @@ async def lock(
 
 
 # A price's project may not move between this reading and the commit, or nobody would find the item to move it too.
-_FACTS: Final = text("""
+_FACTS: Final = Statement("""
 SELECT
     (SELECT json_object_agg(public_id, id) FROM projects WHERE public_id = CAST(:project AS text)) AS projects,
     (SELECT json_object_agg(held.id, held.project_id) FROM (

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import Instant, format_time, from_datetime, to_datetime
 from writer.apply import owners
 from writer.apply.change import Change, Written
+from writer.db import direct
+from writer.db.direct import Statement
 from writer.domain.sources import SubscriptionStatus
 from writer.domain.stripe.ownership import Claims, Ownership, resolve
 from writer.domain.stripe.subscription import Subscription, SubscriptionItem
@@ -29,13 +31,13 @@ def change(subscription: Subscription, recompute: Recompute, cause: Cause) -> Ch
 
 async def write(connection: AsyncConnection, subscription: Subscription, recompute: Recompute, cause: Cause) -> Written:
     """Write the state and compute everybody whose it was or is. The caller holds the objects' locks."""
-    held = (await connection.execute(_HELD, {"id": subscription.id})).one()
+    (held,) = await _HELD.run(connection, {"id": subscription.id})
     owned = await _owned(connection, subscription, held)
     keys = {item.id: UserKey(*owner) for item in subscription.items if (owner := owned.owner_of(item.price_id))}
     refs = await owners.lock(connection, held.holders, keys.values())
     item_refs = {item_id: refs[key] for item_id, key in keys.items()}
     row = _row(subscription, owned, item_refs) | _history_row(subscription, recompute, cause)
-    await connection.execute(_UPSERT, row)
+    await _UPSERT.run(connection, row)
     revisions = await recompute.users(connection, set(refs.values()), cause)
     return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
 
@@ -73,7 +75,7 @@ def _subscription(row: Row[Any], items: Iterable[SubscriptionItem]) -> Subscript
     )
 
 
-async def _owned(connection: AsyncConnection, subscription: Subscription, held: Row[Any]) -> Ownership:
+async def _owned(connection: AsyncConnection, subscription: Subscription, held: direct.Row) -> Ownership:
     price_ids = {item.price_id for item in subscription.items}
     project = subscription.metadata.get("project_id")
     facts = await owners.facts(connection, project, price_ids, subscription.customer_id)
@@ -164,7 +166,7 @@ def _instant(moment: Any) -> Instant | None:
     return None if moment is None else from_datetime(moment)
 
 
-_HELD: Final = text("""
+_HELD: Final = Statement("""
 SELECT s.claimed_user_id, s.session_user_id,
     (SELECT json_agg(json_build_array(u.project_id, u.user_id)) FROM users u WHERE u.id IN (
         SELECT user_ref FROM subscription_items WHERE subscription_id = w.id)) AS holders
@@ -178,7 +180,7 @@ SELECT * FROM subscription_items WHERE subscription_id = ANY(CAST(:ids AS text[]
 """)
 
 # State, history and items in one statement: it runs for every event of a subscription, where each round trip counts.
-_UPSERT: Final = text("""
+_UPSERT: Final = Statement("""
 WITH last AS (
     SELECT state FROM subscription_history WHERE subscription_id = :id ORDER BY id DESC LIMIT 1
 ), history AS (

@@ -9,6 +9,8 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from writer.db import direct
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -41,16 +43,17 @@ class Transactions:
     """
 
     def __init__(self, engine: AsyncEngine, lineage: Lineage) -> None:
-        self._engine = engine
+        # The transactions are begun and ended here, without SQLAlchemy: it would do the same at a multiple of the cost.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lineage = lineage
 
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """The result of `work` once it is committed; its last error where it cannot be."""
         for attempt in range(1, _ATTEMPTS + 1):
             last = attempt == _ATTEMPTS
-            async with self._engine.connect() as connection:
-                transaction = await connection.begin()
+            async with direct.connected(self._engine) as connection:
                 try:
+                    await direct.begin(connection)
                     result = await work(connection)
                 except LineageMovedError:
                     if last:
@@ -67,7 +70,7 @@ class Transactions:
                     renew = False
                 else:
                     # Past this line the outcome may be unknown, so nothing is repeated.
-                    await transaction.commit()
+                    await direct.commit(connection)
                     return result
             await self._before_repeating(attempt, renew=renew)
         raise AssertionError("unreachable")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import Instant
@@ -13,6 +12,7 @@ from common.identifiers import ProjectId
 from common.position import Position
 from common.wire import CatalogChanged, Change, UserChanged
 from writer import outbox
+from writer.db.direct import Statement
 from writer.outbox import OutboxEntry
 from writer.relay.heads import Head, Standing, head_of
 
@@ -48,8 +48,7 @@ class Backlog:
         The head may be of a newer epoch.
         """
         parameters = {"project_id": project_id, "epoch": after.epoch, "after": after.revision, "limit": limit}
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(_PAGE, parameters)).all()
+        rows = await _PAGE.run_alone(self._engine, parameters)
         first = rows[0]
         digest = int.from_bytes(first.head_digest, "big")
         standing = Standing(Position(first.head_epoch, first.head_revision), first.head_count, digest)
@@ -58,8 +57,7 @@ class Backlog:
 
     async def start(self, project_id: int, cursor: Position) -> Start:
         """Where to go on from `cursor`: there, or where the project's present epoch begins."""
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(_START, {"project_id": project_id, **cursor._asdict()})).one()
+        (row,) = await _START.run_alone(self._engine, {"project_id": project_id, **cursor._asdict()})
         head = head_of(row)
         position = cursor
         if cursor.epoch != head.position.epoch or cursor > head.position:
@@ -88,14 +86,14 @@ def as_message(entry: OutboxEntry, now: Instant) -> Change:
 
 
 # Head and entries in one snapshot, and one round trip: every change that is told passes here.
-_PAGE: Final = text(f"""
+_PAGE: Final = Statement(f"""
 SELECT p.public_id, p.epoch AS head_epoch, p.revision AS head_revision, p.user_count AS head_count,
     p.digest AS head_digest, e.*
 FROM projects p LEFT JOIN LATERAL ({outbox.ENTRIES}) e ON true
 WHERE p.id = :project_id ORDER BY e.revision
 """)  # noqa: S608 - our own constant
 
-_START: Final = text("""
+_START: Final = Statement("""
 SELECT p.id, p.public_id, p.epoch, p.revision, p.user_count, p.digest,
     (SELECT min(o.revision) FROM outbox o WHERE o.project_id = p.id AND o.epoch = p.epoch) AS first,
     c.user_count AS cursor_count, c.digest AS cursor_digest

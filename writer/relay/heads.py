@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.identifiers import ProjectId
 from common.position import NOWHERE, Position
+from writer.db.direct import Statement
 from writer.supervision import DATABASE_FAULTS, Outage, jittered, pauses
 from writer.wakeup import Wakeup
 
@@ -43,7 +43,7 @@ class Heads:
     """Every project's head as last seen; `run` keeps them current, `beyond` waits for news."""
 
     def __init__(self, engine: AsyncEngine, wakeup: Wakeup) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._wakeup = wakeup
         self._heads: dict[int, Head] = {}
         self._news: dict[int, asyncio.Event] = {}
@@ -65,8 +65,7 @@ class Heads:
 
     async def look(self) -> None:
         """Read all heads once and wake who waits for those that moved."""
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_ALL)
+        rows = await _ALL.run_alone(self._engine, {})
         heads = {row.id: head_of(row) for row in rows}
         moved = [i for i, head in heads.items() if i not in self._heads or head.standing != self._heads[i].standing]
         self._heads = heads
@@ -81,9 +80,8 @@ class Heads:
 
     async def read(self, project_id: int) -> Head:
         """The head as it is now, from the database."""
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_ONE, {"project_id": project_id})
-            return head_of(rows.one())
+        (row,) = await _ONE.run_alone(self._engine, {"project_id": project_id})
+        return head_of(row)
 
     async def beyond(self, project_id: int, position: Position, at_most: float) -> bool:
         """Wait until the head has passed `position`, `at_most` seconds; whether it has."""
@@ -108,5 +106,7 @@ def head_of(row: Any) -> Head:
     return Head(row.id, ProjectId(row.public_id), standing)
 
 
-_ALL: Final = text("SELECT id, public_id, epoch, revision, user_count, digest FROM projects")
-_ONE: Final = text("SELECT id, public_id, epoch, revision, user_count, digest FROM projects WHERE id = :project_id")
+_ALL: Final = Statement("SELECT id, public_id, epoch, revision, user_count, digest FROM projects")
+_ONE: Final = Statement(
+    "SELECT id, public_id, epoch, revision, user_count, digest FROM projects WHERE id = :project_id"
+)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.clock import Clock
 from common.identifiers import ProjectId
 from common.position import Position
+from writer.db.direct import Statement
 
 LEASE_SECONDS: Final = 3.0
 RENEW_SECONDS: Final = 1.0
@@ -37,7 +37,7 @@ class Leases:
     """Takes and renews the leases of all projects for one owner: this process."""
 
     def __init__(self, engine: AsyncEngine, instance: str, clock: Clock) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
         self._clock = clock
         # Two processes may be told the same instance name, or be one restarted: each is an owner of its own.
         self.owner = f"{instance}:{uuid4().hex[:12]}"
@@ -45,8 +45,7 @@ class Leases:
     async def renew(self) -> dict[int, Lease]:
         """Renew what is ours and take what is free, in one statement; all that we hold now, by project."""
         asked_at = self._clock.monotonic()
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(_RENEW, {"owner": self.owner, "seconds": LEASE_SECONDS})
+        rows = await _RENEW.run_alone(self._engine, {"owner": self.owner, "seconds": LEASE_SECONDS})
         until = asked_at + LEASE_SECONDS - _MARGIN
         return {
             row.project_id: Lease(
@@ -61,26 +60,21 @@ class Leases:
 
     async def advance(self, lease: Lease, position: Position) -> bool:
         """Move the cursor forward to `position`; False where the lease is no longer ours."""
-        async with self._engine.connect() as connection:
-            result = await connection.execute(
-                _ADVANCE,
-                {
-                    "project_id": lease.project_id,
-                    "owner": self.owner,
-                    "fence": lease.fence,
-                    "epoch": position.epoch,
-                    "revision": position.revision,
-                },
-            )
-        return result.rowcount == 1
+        parameters = {
+            "project_id": lease.project_id,
+            "owner": self.owner,
+            "fence": lease.fence,
+            "epoch": position.epoch,
+            "revision": position.revision,
+        }
+        return bool(await _ADVANCE.run_alone(self._engine, parameters))
 
     async def release(self) -> None:
         """Give back what is ours, so that another writer need not wait for the end of our lease."""
-        async with self._engine.connect() as connection:
-            await connection.execute(_RELEASE, {"owner": self.owner})
+        await _RELEASE.run_alone(self._engine, {"owner": self.owner})
 
 
-_RENEW: Final = text("""
+_RENEW: Final = Statement("""
 WITH held AS (
     INSERT INTO relay_leases AS l (project_id, owner, fence, expires_at)
     SELECT id, :owner, 1, clock_timestamp() + make_interval(secs => :seconds) FROM projects ORDER BY id
@@ -94,15 +88,16 @@ SELECT held.*, p.public_id FROM held JOIN projects p ON p.id = held.project_id
 """)
 
 # Committed without waiting for the disk: a cursor that went back in a crash only tells again what was told.
-_ADVANCE: Final = text("""
+_ADVANCE: Final = Statement("""
 UPDATE relay_leases
 SET relayed_epoch = greatest(relayed_epoch, :epoch),
     relayed_revision = CASE WHEN (relayed_epoch, relayed_revision) < (:epoch, :revision) THEN :revision
                             ELSE relayed_revision END
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unflushed
 WHERE project_id = :project_id AND owner = :owner AND fence = :fence
+RETURNING project_id
 """)
 
-_RELEASE: Final = text("""
+_RELEASE: Final = Statement("""
 UPDATE relay_leases SET owner = NULL, expires_at = '-infinity' WHERE owner = :owner
 """)
