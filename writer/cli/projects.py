@@ -4,7 +4,7 @@ import click
 
 from writer.cli.session import actor, json_option, operate, print_json, print_table
 from writer.operations import projects
-from writer.operations.projects import Project
+from writer.operations.projects import Changes, Project
 
 
 @click.group()
@@ -63,6 +63,41 @@ def show(project_id: str, *, as_json: bool) -> None:
         print_json(projects.to_json(found))
     else:
         _print(found)
+
+
+@project.command()
+@click.argument("project_id")
+@click.option("--name", help="For people.")
+@click.option("--return-host", "hosts", multiple=True, help="All hosts that a checkout may return to; repeatable.")
+@click.option("--no-return-hosts", is_flag=True, help="Let no checkout of this project lead anywhere.")
+@click.option("--portal-configuration", metavar="BPC", help="The portal's configuration at Stripe, bpc_…; '' for none.")
+@json_option
+def update(
+    project_id: str,
+    name: str | None,
+    hosts: tuple[str, ...],
+    no_return_hosts: bool,
+    portal_configuration: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Change a project's settings; what is not named stays. The hosts given replace all that there were.
+
+    \b
+    Examples:
+      billing project update shop --return-host shop.example.com --return-host www.shop.example.com
+      billing project update shop --portal-configuration bpc_1Abc
+    """
+    if hosts and no_return_hosts:
+        raise click.UsageError("--return-host and --no-return-hosts exclude each other")
+    changes = Changes(name, hosts if hosts or no_return_hosts else None, portal_configuration)
+    if changes == Changes():
+        raise click.UsageError("nothing to change: name --name, --return-host or --portal-configuration")
+    changed = operate(lambda operations: operations.update_project(project_id, changes, actor()))
+    if as_json:
+        print_json(projects.to_json(changed))
+    else:
+        _print(changed)
 
 
 def _print(found: Project) -> None:

@@ -35,6 +35,19 @@ async def test_a_declared_catalogue_is_one_revision(side: Operating) -> None:
     assert await side.rows("SELECT version, revision FROM catalog_versions ORDER BY 1") == [(1, 1), (2, 2)]
 
 
+async def test_a_catalogue_is_planned_over_the_api(side: Operating) -> None:
+    """The same body as for PUT is answered with what it would do; nothing is kept, and faults are faults here too."""
+    await side.project()
+    await side.call("PUT", PATH, {"features": {"pro": {}}, "plans": {"price_1": {"features": ["pro"]}}})
+    status, plan = await side.call("POST", f"{PATH}/plan", {"features": {"pro": {}}, "plans": {}})
+    assert (status, plan["users"], plan["changed_users"]) == (200, 0, 0)
+    assert plan["sentences"] == ["price_1 loses `pro`: 0 users hold it, nobody's answer changes"]
+    assert (await catalog(side))["version"] == 2
+    status, problem = await side.call("POST", f"{PATH}/plan", {"featurs": {}})
+    assert (status, problem["code"]) == (400, "invalid_catalog")
+    assert (await side.call("POST", "/api/v1/admin/projects/none/catalog/plan", {}))[0] == 404
+
+
 async def test_a_name_changes_without_a_version(side: Operating) -> None:
     """Names are for people: sidecars need not hear of them."""
     await side.project()

@@ -73,6 +73,20 @@ def test_a_project_its_keys_and_its_catalogue(billing: Billing) -> None:
     assert rotated["key"] not in billing.run("key", "list", "shop").stdout
 
 
+def test_a_project_is_changed(shop: Billing, database_url: str) -> None:
+    """What is named changes, the rest stays; hosts are replaced as a whole, and the audit log tells who did it."""
+    hosts = ("--return-host", "a.example.com", "--return-host", "b.example.com")
+    changed = shop.json("project", "update", "shop", "--name", "The shop", *hosts)
+    assert (changed["name"], changed["return_hosts"]) == ("The shop", ["a.example.com", "b.example.com"])
+    changed = shop.json("project", "update", "shop", "--portal-configuration", "bpc_1")
+    assert (changed["name"], changed["portal_configuration"]) == ("The shop", "bpc_1")
+    changed = shop.json("project", "update", "shop", "--portal-configuration", "", "--no-return-hosts")
+    assert (changed["portal_configuration"], changed["return_hosts"]) == (None, [])
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT actor FROM audit_log WHERE action = 'project.update'").fetchall()
+    assert [actor.startswith("cli:") for (actor,) in rows] == [True] * 3
+
+
 def test_grant_revoke_and_recompute(shop: Billing, database_url: str) -> None:
     """Each answers a position; the audit log names the person at the terminal."""
     granted = shop.json("grant", "ann", "shop", "seats", "--value", "5", "--reason", "contract")
@@ -111,6 +125,8 @@ def test_a_catalogue_is_planned_before_it_is_applied(billing: Billing, tmp_path:
         (("project", "create", "a b"), 1, "1 to 64 characters"),
         (("project", "create", "shop"), 1, "already"),
         (("project", "show", "none"), 1, "no project none"),
+        (("project", "update", "shop"), 2, "nothing to change"),
+        (("project", "update", "shop", "--portal-configuration", "x"), 1, "begins bpc_"),
         (("key", "create", "none", "web"), 1, "no project none"),
         (("key", "revoke", "shop", "9"), 1, "no key with id 9"),
         (("key", "revoke", "shop", "x"), 2, "KEY_ID"),
