@@ -87,13 +87,14 @@ async def _checkout(town: Town, act: Act) -> None:
         params["discounts"] = [{"coupon": told["coupon"]}]
     session = (await town.api.post("checkout/sessions", **params))["id"]
     town.ids[act.who, told["name"]] = session
-    await _pay(town, session, told["outcome"])
+    await pay(town, session, told["outcome"])
     found = town.standin.store.get("checkout.session", session)
     if found["subscription"]:
         town.ids[act.who, f"{told['name']}.subscription"] = found["subscription"]
 
 
-async def _pay(town: Town, session: str, outcome: str) -> None:
+async def pay(town: Town, session: str, outcome: str) -> None:
+    """What a buyer does on the checkout page; RefusedError where it is closed."""
     if outcome == "fail then pay":
         await town.api.control(f"pay/{session}", outcome="fail")
         outcome = "pay"

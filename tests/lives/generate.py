@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tests.lives.goods import CATALOGUES, PRICE_EDITS, PRICES, PRODUCT_EDITS
 from tests.lives.life import life
-from tests.lives.plan import TOWN, Act, Plan, Rates
+from tests.lives.plan import TOWN, Act, Finder, Plan, Rates
 
 HOUR: Final = 3_600
 DAY: Final = 24 * HOUR
@@ -23,6 +23,11 @@ _GAPS: Final = (
     (8 * DAY, 3),
     (16 * DAY, 2),
 )
+_FINDERS: Final = (
+    Finder.SWEEP, Finder.RECONCILE, Finder.SWEEP, Finder.WRITERS, Finder.SWEEP, Finder.RECONCILE,
+)  # fmt: skip
+_MANY: Final = 0.4
+"""How often an event is dropped where the writers read the event list all the time."""
 _OUTAGES: Final = ("down", "rate_limit", "cut", "slow")
 
 
@@ -32,16 +37,18 @@ def plan(seed: int, lives: int, *, ticks: int = TICKS, most: int = MOST_ACTS, ra
     acts = [act for n in range(lives) for act in life(f"{n:03}", Random(f"{seed}:{n}"), ticks, most)]
     gaps = [rng.choices([gap for gap, _ in _GAPS], [weight for _, weight in _GAPS])[0] for _ in range(ticks)]
     gaps[rng.randrange(ticks)] = 19 * DAY
+    finder = _FINDERS[seed % len(_FINDERS)]
     return Plan(
         seed=seed,
         gaps=tuple(gaps),
         acts=tuple(sorted([*acts, *_shops(rng, ticks)], key=lambda act: act.tick)),
-        rates=rates or Rates(),
+        rates=rates or (Rates(dropped=_MANY) if finder is Finder.WRITERS else Rates()),
         kills=frozenset(rng.sample(range(ticks), ticks // 3)),
         outages={tick: rng.choice(_OUTAGES) for tick in rng.sample(range(ticks), ticks // 4)},
         broken=frozenset(rng.sample(range(ticks), 2)),
         checks=frozenset(rng.sample(range(ticks), 1)),
         settings=_settings(rng),
+        finder=finder,
     )
 
 

@@ -5,73 +5,25 @@ passed over. A customer belongs to one user; whom a sale names besides is drawn,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from tests.lives.goods import FEATURES, ONE_TIME, RECURRING
+from tests.lives.goods import FEATURES, ONE_TIME, PRICES, RECURRING
 from tests.lives.plan import Act
-
-NAMING: Final = (("full", 6), ("user", 4), ("none", 3), ("wrong", 1), ("ghost", 1), ("bad", 1))
-"""How something names its buyer: user and project, the user only, nobody, the wrong or an unknown project, no user."""
+from tests.lives.story import NAMING, Customer, Story
 
 _DAYS: Final = (1, 6, 20, 45)
 _DIES: Final = 0.15
+_TRIES: Final = 0.2
+_COMES_BACK: Final = 0.7
+_IN_THE_WRONG_SHOP: Final = 0.05
 _REGRETS: Final = 0.12
 """How often what was just bought is given back at once, so that the refund may be told before its purchase."""
 
 
-@dataclass(slots=True)
-class _Customer:
-    name: str
-    user: str
-    project: str
-    naming: str
-    dies: bool
-
-
-@dataclass(slots=True)
-class _Story:
-    """What has happened so far, as far as the next act must know."""
-
-    who: str
-    rng: Random
-    ticks: int
-    acts: list[Act] = field(default_factory=list)
-    customers: list[_Customer] = field(default_factory=list)
-    subscriptions: list[str] = field(default_factory=list)
-    sessions: list[str] = field(default_factory=list)
-    paid: list[str] = field(default_factory=list)
-    unpaid: list[str] = field(default_factory=list)
-    refunds: list[str] = field(default_factory=list)
-    disputes: list[str] = field(default_factory=list)
-    gifts: list[str] = field(default_factory=list)
-    dying: list[_Customer] = field(default_factory=list)
-    tick: int = 0
-    made: int = 0
-
-    @property
-    def users(self) -> list[str]:
-        """The family."""
-        return [f"{self.who}-{name}" for name in ("ada", "bob", "cyd")]
-
-    def new(self, prefix: str) -> str:
-        """A name for something new."""
-        self.made += 1
-        return f"{prefix}{self.made}"
-
-    def act(self, what: str, **details: Any) -> None:
-        """Let it happen at the present tick."""
-        self.acts.append(Act(self.tick, self.who, what, details))
-
-    def draw(self, *choices: tuple[Any, int]) -> Any:
-        """One of weighted choices."""
-        return self.rng.choices([c for c, _ in choices], [w for _, w in choices])[0]
-
-
 def life(who: str, rng: Random, ticks: int, most: int) -> list[Act]:
     """The acts of one life, at ticks 0 to `ticks` - 1, about `most` of them."""
-    story = _Story(who, rng, ticks)
+    story = Story(who, rng, ticks)
     moments = sorted(rng.randrange(ticks) for _ in range(rng.randint(max(3, most // 2), most)))
     story.tick = moments[0]
     _customer(story)
@@ -82,36 +34,21 @@ def life(who: str, rng: Random, ticks: int, most: int) -> list[Act]:
     return story.acts
 
 
-def _customer(story: _Story) -> None:
+def _customer(story: Story) -> None:
     project = story.draw(("alpha", 3), ("beta", 1))
     naming = story.draw(("full", 2), ("none", 1))
-    made = _Customer(story.new("c"), story.rng.choice(story.users), project, naming, story.rng.random() < _DIES)
+    made = Customer(story.new("c"), story.rng.choice(story.users), project, naming, story.rng.random() < _DIES)
     story.customers.append(made)
     story.dying += [made] if made.dies else []
     card = story.draw(("ok", 5), (None, 2), ("declined", 1))
     story.act("customer", name=made.name, user=made.user, project=project, naming=naming, card=card)
 
 
-def _named(story: _Story, customer: _Customer | None, namings: tuple[tuple[str, int], ...]) -> dict[str, Any]:
-    """How a sale names its buyer: mostly the customer's user."""
-    naming = story.draw(*namings)
-    if customer is None:
-        return {"naming": naming, "user": story.rng.choice(story.users), "project": "alpha"}
-    other = story.rng.random() < 0.15
-    user = story.rng.choice(story.users) if other else customer.user
-    return {"naming": naming, "user": user, "project": customer.project}
-
-
-def _lines(story: _Story, goods: tuple[str, ...], most: int) -> list[tuple[str, int]]:
-    chosen = story.rng.sample(goods, story.rng.randint(1, most))
-    return [(name, story.draw((1, 5), (2, 2), (3, 1), (0, 0))) for name in chosen]
-
-
-def _subscribe(story: _Story) -> None:
+def _subscribe(story: Story) -> None:
     customer = story.rng.choice(story.customers)
     name, rng = story.new("s"), story.rng
-    told = _named(story, customer, NAMING)
-    lines = [(price, story.draw((q, 9), (0, 1))) for price, q in _lines(story, RECURRING, 2)]
+    told = story.named(customer, NAMING)
+    lines = [(price, story.draw((q, 9), (0, 1))) for price, q in story.lines(RECURRING, 2)]
     extra: dict[str, Any] = {}
     if rng.random() < 0.3:
         extra = {"trial_days": rng.choice((3, 14)), "missing": rng.choice(("create_invoice", "cancel", "pause"))}
@@ -126,19 +63,19 @@ def _subscribe(story: _Story) -> None:
     story.act("subscribe", name=name, customer=customer.name, lines=lines, **told, **extra)
 
 
-def _checkout(story: _Story) -> None:
+def _checkout(story: Story) -> None:
     rng, name = story.rng, story.new("k")
     customer = story.draw((rng.choice(story.customers), 3), (None, 1))
     mode = story.draw(("payment", 3), ("subscription", 2))
-    lines = _lines(story, ONE_TIME if mode == "payment" else RECURRING, 2)
+    lines = story.lines(ONE_TIME if mode == "payment" else RECURRING, 2)
     extra: dict[str, Any] = {}
     if mode == "subscription":
-        lines += _lines(story, ONE_TIME, 1) if rng.random() < 0.3 else []
+        lines += story.lines(ONE_TIME, 1) if rng.random() < 0.3 else []
         extra["names_subscription"] = rng.random() < 0.5
         extra |= {"trial_days": 7} if rng.random() < 0.2 else {}
         story.subscriptions.append(f"{name}.subscription")
     extra |= {"coupon": story.draw(("free", 1), ("half", 1))} if rng.random() < 0.2 else {}
-    told = _named(story, customer, (*NAMING, ("reference", 5)))
+    told = story.named(customer, (*NAMING, ("reference", 5)))
     outcome = story.draw(("pay", 6), ("pay_async", 2), ("fail then pay", 1), ("leave", 1), ("expire", 1))
     story.sessions.append(name)
     if mode == "payment" and outcome in {"pay", "pay_async", "fail then pay"}:
@@ -153,16 +90,45 @@ def _checkout(story: _Story) -> None:
         _refund_of(story, name)
 
 
-def _confirm(story: _Story) -> None:
+def _order(story: Story) -> None:
+    """By the shop's own app, which asks the writer; in several tabs at once, or with an impatient finger."""
+    rng, name = story.rng, story.new("o")
+    price = rng.choice((*RECURRING, *ONE_TIME))
+    recurring = PRICES[price].interval is not None
+    project = "beta" if price.startswith("star") else "alpha"
+    if rng.random() < _IN_THE_WRONG_SHOP:
+        project = "beta" if project == "alpha" else "alpha"
+    customer = Customer(f"{name}.customer", rng.choice(story.users), project, "full", rng.random() < _DIES)
+    outcome = story.draw(("pay", 7), ("pay_async", 2), ("fail then pay", 1), ("leave", 1), ("expire", 1))
+    story.customers.append(customer)
+    story.dying += [customer] if customer.dies else []
+    story.sessions.append(name)
+    if recurring:
+        story.subscriptions.append(f"{name}.subscription")
+    elif outcome not in {"leave", "expire"}:
+        story.paid.append(name)
+    if outcome in {"pay_async", "leave"}:
+        story.unpaid.append(name)
+    clicks, keys = story.draw((1, 3), (2, 2), (3, 1)), story.draw(("none", 3), ("same", 2), ("each", 1))
+    trial = {"trial_days": 7} if recurring and rng.random() < _TRIES else {}
+    story.act(
+        "order", name=name, user=customer.user, project=project, price=price, quantity=story.draw((1, 4), (3, 1)),
+        clicks=clicks, keys=keys, outcome=outcome, **trial,
+    )  # fmt: skip
+    if rng.random() < _COMES_BACK:
+        story.act("confirm", session=name)
+
+
+def _confirm(story: Story) -> None:
     story.act("confirm", session=story.rng.choice(story.sessions))
 
 
-def _settle(story: _Story) -> None:
+def _settle(story: Story) -> None:
     outcome = story.draw(("async_succeed", 3), ("async_fail", 1), ("pay", 1))
     story.act("settle", session=story.rng.choice(story.unpaid), outcome=outcome)
 
 
-def _change_item(story: _Story) -> None:
+def _change_item(story: Story) -> None:
     change = story.draw(
         ({"price": story.rng.choice(RECURRING)}, 4),
         ({"quantity": story.rng.choice((0, 1, 2, 7))}, 3),
@@ -173,36 +139,36 @@ def _change_item(story: _Story) -> None:
     story.act("change_item", subscription=subscription, item=item, proration=proration, **change)
 
 
-def _add_item(story: _Story) -> None:
+def _add_item(story: Story) -> None:
     price, quantity = story.rng.choice(RECURRING), story.draw((1, 3), (4, 1))
     story.act("add_item", subscription=story.rng.choice(story.subscriptions), price=price, quantity=quantity)
 
 
-def _cancel(story: _Story) -> None:
+def _cancel(story: Story) -> None:
     how = story.draw(("now", 2), ("period_end", 4), ("undo", 3), (story.rng.choice(_DAYS), 2))
     story.act("cancel", subscription=story.rng.choice(story.subscriptions), how=how)
 
 
-def _pause(story: _Story) -> None:
+def _pause(story: Story) -> None:
     how = story.draw(("keep_as_draft", 1), ("void", 1), ("mark_uncollectible", 1), ("collect", 2), ("resume", 2))
     story.act("pause", subscription=story.rng.choice(story.subscriptions), how=how)
 
 
-def _card(story: _Story) -> None:
+def _card(story: Story) -> None:
     outcome = story.draw(("fail", 3), ("succeed", 2), ("async", 0))
     story.act("card", customer=story.rng.choice(story.customers).name, outcome=outcome)
 
 
-def _invoice(story: _Story) -> None:
+def _invoice(story: Story) -> None:
     how = story.draw(("pay", 3), ("void", 1), ("mark_uncollectible", 1), ("finalize", 1))
     story.act("invoice", subscription=story.rng.choice(story.subscriptions), how=how)
 
 
-def _refund(story: _Story) -> None:
+def _refund(story: Story) -> None:
     _refund_of(story, story.rng.choice(story.paid))
 
 
-def _refund_of(story: _Story, session: str) -> None:
+def _refund_of(story: Story, session: str) -> None:
     name = story.new("r")
     status = story.draw((None, 4), ("pending", 2), ("failed", 1))
     parts = story.draw((1, 3), (2, 2), (3, 1))
@@ -210,41 +176,41 @@ def _refund_of(story: _Story, session: str) -> None:
     story.act("refund", name=name, session=session, parts=parts, status=status)
 
 
-def _move_refund(story: _Story) -> None:
+def _move_refund(story: Story) -> None:
     status = story.draw(("succeeded", 2), ("failed", 2), ("canceled", 1))
     story.act("move_refund", refund=story.rng.choice(story.refunds), status=status)
 
 
-def _dispute(story: _Story) -> None:
+def _dispute(story: Story) -> None:
     name = story.new("d")
     status = story.draw(("needs_response", 3), ("warning_needs_response", 1))
     story.disputes.append(name)
     story.act("dispute", name=name, session=story.rng.choice(story.paid), status=status)
 
 
-def _close_dispute(story: _Story) -> None:
+def _close_dispute(story: Story) -> None:
     status = story.draw(("lost", 2), ("won", 1), ("warning_closed", 1))
     story.act("close_dispute", dispute=story.rng.choice(story.disputes), status=status)
 
 
-def _delete_customer(story: _Story) -> None:
+def _delete_customer(story: Story) -> None:
     story.act("delete_customer", customer=story.rng.choice(story.dying).name)
 
 
-def _name_subscription(story: _Story) -> None:
+def _name_subscription(story: Story) -> None:
     told = {"naming": story.draw(("full", 2), ("user", 2)), "user": story.rng.choice(story.users)}
     project = story.draw(("alpha", 3), ("beta", 1))
     story.act("name", kind="subscription", of=story.rng.choice(story.subscriptions), project=project, **told)
 
 
-def _name_customer(story: _Story) -> None:
+def _name_customer(story: Story) -> None:
     customer = story.rng.choice(story.customers)
     if customer.naming == "full":
         user = story.rng.choice(story.users)
         story.act("name", kind="customer", of=customer.name, project=customer.project, user=user, naming="full")
 
 
-def _grant(story: _Story) -> None:
+def _grant(story: Story) -> None:
     feature = story.rng.choice(list(FEATURES))
     name, value = story.new("g"), story.rng.choice(FEATURES[feature])
     user, days = story.rng.choice(story.users), story.draw((None, 1), (3, 1), (40, 1))
@@ -252,14 +218,15 @@ def _grant(story: _Story) -> None:
     story.act("grant", name=name, user=user, feature=feature, value=value, days=days, wait=story.draw((0, 3), (2, 1)))
 
 
-def _revoke(story: _Story) -> None:
+def _revoke(story: Story) -> None:
     story.act("revoke", gift=story.rng.choice(story.gifts))
 
 
-_ACTS: Final[tuple[tuple[Callable[[_Story], None], int, str | None], ...]] = (
+_ACTS: Final[tuple[tuple[Callable[[Story], None], int, str | None], ...]] = (
     (_customer, 4, None),
     (_subscribe, 16, "customers"),
-    (_checkout, 16, "customers"),
+    (_checkout, 13, "customers"),
+    (_order, 8, None),
     (_confirm, 3, "sessions"),
     (_settle, 6, "unpaid"),
     (_change_item, 10, "subscriptions"),

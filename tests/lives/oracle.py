@@ -50,6 +50,8 @@ class Oracle:
         self.catalogues = Catalogues(account)
         self._session_of = {s["subscription"]: s for s in account.all("checkout.session") if s["subscription"]}
         self.rows: dict[Who, list[Row]] = defaultdict(list)
+        self.subscribed: list[tuple[Who, str, str]] = []
+        """Who has which price by a subscription, and its status: who, status, price."""
         for who, row in (*self._subscribed(), *self._bought(), *self._given()):
             self.rows[who].append(row)
 
@@ -66,6 +68,8 @@ class Oracle:
             for item in items:
                 end = self._end(subscription, item, items)
                 who = whose.get(item["price"]["id"])
+                if who:
+                    self.subscribed.append((who, subscription["status"], item["price"]["id"]))
                 quantity = 1 if item.get("quantity") is None else item["quantity"]
                 if who and end is not None and end > subscription["start_date"]:
                     yield from self._rows(

@@ -27,6 +27,17 @@ class Fault(StrEnum):
     """Stripe's API: away, slow, refusing by rate, or cut off."""
 
 
+class Finder(StrEnum):
+    """What finds the events that were never delivered."""
+
+    SWEEP = "sweep"
+    """The sweep, when the town's time asks for it."""
+    WRITERS = "writers"
+    """The writers' own polling, in which they are killed."""
+    RECONCILE = "reconcile"
+    """A reconcile run, and the event list is never read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """One thing that happens at a tick. `who` is a life, or the town; `details` are the act's own arguments."""
@@ -75,6 +86,7 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: str | None = None
     """The endpoint's API version; None: drawn, and changed now and then."""
+    finder: Finder = Finder.SWEEP
 
     @property
     def lives(self) -> list[str]:
@@ -96,8 +108,6 @@ class Plan:
     def __str__(self) -> str:
         """As an expression that makes it again."""
         acts = "".join(f"        {act},\n" for act in self.acts)
-        rest = ", ".join(
-            f"{name}={getattr(self, name)!r}"
-            for name in ("rates", "kills", "outages", "broken", "checks", "settings", "version")
-        )
+        names = ("rates", "kills", "outages", "broken", "checks", "settings", "version")
+        rest = ", ".join([f"{name}={getattr(self, name)!r}" for name in names] + [f"finder=Finder.{self.finder.name}"])
         return f"Plan(\n    seed={self.seed},\n    gaps={self.gaps},\n    acts=(\n{acts}    ),\n    {rest},\n)"

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from tests.lives.plan import CALM, Plan
+from tests.lives.plan import CALM, Finder, Plan
 
 Differs = Callable[[Plan], Awaitable[bool]]
 """Whether a plan still differs; timing plays a part, so it may be played more than once to tell."""
@@ -17,15 +17,17 @@ async def shrunk(plan: Plan, suspects: list[str], differs: Differs) -> Plan:
     alone = plan.of(*suspects)
     if not await differs(alone):
         return plan
-    plan = alone
-    for calmer in (
-        replace(plan, rates=CALM, kills=frozenset(), outages={}, broken=frozenset()),
-        replace(plan, kills=frozenset(), outages={}, broken=frozenset()),
-    ):
-        if await differs(calmer):
-            plan = calmer
-            break
-    return await _fewer_acts(plan, differs)
+    plan = await _calmer(alone, differs)
+    return await _calmer(await _fewer_acts(plan, differs), differs)
+
+
+async def _calmer(plan: Plan, differs: Differs) -> Plan:
+    """Without faults, else with those of webhooks alone."""
+    unharmed = replace(plan, kills=frozenset(), outages={}, broken=frozenset(), checks=frozenset())
+    for calmer in (replace(unharmed, rates=CALM, finder=Finder.SWEEP), replace(unharmed, rates=CALM), unharmed):
+        if calmer == plan or await differs(calmer):
+            return calmer
+    return plan
 
 
 async def _fewer_acts(plan: Plan, differs: Differs) -> Plan:

@@ -5,9 +5,11 @@ import pytest
 from sandbox.postgres import PostgresServer
 from sandbox.redis import RedisServer
 from tests.lives.generate import plan
+from tests.lives.ground import Ground
+from tests.lives.outcome import Outcome
 from tests.lives.plan import CALM, Act, Fault, Plan
 from tests.lives.regressions import REGRESSIONS
-from tests.lives.stage import Ground, Outcome, play
+from tests.lives.stage import play
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 

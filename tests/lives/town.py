@@ -6,6 +6,7 @@ import aiohttp
 
 from sandbox.stripe.server import StripeStandIn
 from tests.lives.account import Account, Gift, Json
+from tests.lives.compare import Difference
 from tests.lives.goods import CATALOGUES, PRICES, PRODUCTS, with_ids
 from tests.lives.stripe_api import StripeApi
 
@@ -22,6 +23,7 @@ class Town:
         self.gifts: dict[str, Gift] = {}
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.broken_promises = list[Difference]()
 
     @property
     def now(self) -> int:

@@ -31,7 +31,7 @@ class WriterApi:
 
     async def open_project(self, project: str) -> None:
         """Make a project and a key for its app."""
-        await self.call("POST", "admin/projects", {"project_id": project})
+        await self.call("POST", "admin/projects", {"project_id": project, "return_hosts": ["shop.example"]})
         self.keys[project] = (await self.call("POST", f"admin/projects/{project}/keys", {"app": "web"}))[1]["key"]
 
     async def call(

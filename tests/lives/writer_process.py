@@ -69,16 +69,24 @@ class WriterProcess:
         self._process.start()
 
     async def ready(self, http: aiohttp.ClientSession) -> None:
-        """Wait until it serves."""
+        """Wait until it serves; AssertionError tells what it says instead."""
+        said = "nothing"
 
         async def serves() -> bool:
+            nonlocal said
             try:
                 async with http.get(f"{self.url}/ready") as response:
+                    said = f"{response.status} {await response.text()}"
                     return response.ok
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError) as error:
+                said = repr(error)
                 return False
 
-        await eventually(serves, _STARTS_S)
+        try:
+            await eventually(serves, _STARTS_S)
+        except TimeoutError as error:
+            alive = self._process is not None and self._process.is_alive()
+            raise AssertionError(f"{self.url} is never ready: alive={alive}, it said {said}; see {self.log}") from error
 
     def kill(self) -> None:
         """SIGKILL."""
