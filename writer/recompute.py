@@ -145,7 +145,7 @@ async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> di
         "project_ids": [key.project_id for key in wanted],
         "user_ids": [key.user_id for key in wanted],
     }
-    found = await _keyed(connection, _LOCK_USERS, parameters)
+    found = await _keyed(connection, _LOCK_USERS if len(wanted) > 1 else _LOCK_USER, parameters)
     if len(found) < len(wanted):
         found |= await _keyed(connection, _ADD_USERS, parameters)  # nobody else sees them yet: as good as locked
     if len(found) < len(wanted):  # somebody else added one meanwhile
@@ -202,6 +202,12 @@ WHERE u.id = ANY(:refs) ORDER BY u.id
 
 _DEFINITION: Final = text("""
 SELECT definition FROM catalog_versions WHERE project_id = :project_id AND version = :version
+""")
+
+# Postgres would plan the one below anew for every event: it cannot know ahead how many users are in the lists.
+_LOCK_USER: Final = Statement("""
+SELECT id, project_id, user_id FROM users
+WHERE project_id = (CAST(:project_ids AS bigint[]))[1] AND user_id = (CAST(:user_ids AS text[]))[1] FOR NO KEY UPDATE
 """)
 
 _LOCK_USERS: Final = Statement("""

@@ -211,8 +211,9 @@ class Applier:
                 result = Result(Outcome.SUPERSEDED, fetched=state.fetched)
                 await settle(connection, result)
                 return result, False
-            written = await change.write(connection)
             await objects.advance(connection, state.id, state.after(held))
+            # Last but for the event's row: it may lock projects, for which all payers' transactions wait in turn.
+            written = await change.write(connection)
             result = self._result(state, written)
             if change.follow is None:
                 await settle(connection, result)

@@ -13,6 +13,7 @@ from writer.apply.change import Change, Written, nothing
 from writer.apply.gateway import Gateway
 from writer.apply.learning import Learning
 from writer.apply.mirror import CatalogueMirror
+from writer.db.direct import Statement
 from writer.domain.sources import SubscriptionStatus
 from writer.domain.stripe import fields
 from writer.domain.stripe.customer import parse_customer
@@ -170,7 +171,7 @@ class Preparation:
         product_id = fields.reference(source, "product")
         product = fields.child(source, "product")
         # Also where the product came along: without its features.
-        if product_id is not None and await self._unknown(_UNKNOWN_PRODUCTS, {product_id}):
+        if product_id is not None and await self._unknown(_KNOWN_PRODUCTS, {product_id}):
             await self._learning.learn(ObjectKind.PRODUCT, product_id, cause)
 
         async def write(connection: AsyncConnection) -> Written:
@@ -197,7 +198,7 @@ class Preparation:
 
     async def _know_prices(self, price_ids: Collection[str], cause: Cause) -> None:
         """Mirror the prices that were never seen: whose an item is depends on them."""
-        for price_id in await self._unknown(_UNKNOWN_PRICES, price_ids):
+        for price_id in await self._unknown(_KNOWN_PRICES, price_ids):
             await self._learning.learn(ObjectKind.PRICE, price_id, cause)
 
     async def _know_open_invoices(self, subscription_id: str, latest: str | None, cause: Cause) -> None:
@@ -218,11 +219,11 @@ class Preparation:
         if held == NOTHING_HELD:
             await self._linked.apply_object(ObjectKind.SUBSCRIPTION, source, as_of, cause)
 
-    async def _unknown(self, statement: Any, ids: Collection[str]) -> list[str]:
+    async def _unknown(self, known: Statement, ids: Collection[str]) -> list[str]:
         if not ids:
             return []
-        async with self._engine.connect() as connection:
-            return list((await connection.execute(statement, {"ids": sorted(ids)})).scalars())
+        found = await known.run_alone(self._engine, {"ids": list(ids)})
+        return sorted(set(ids).difference(row.id for row in found))
 
 
 # An event of the latest invoice that waits to be worked on will tell by itself.
@@ -231,11 +232,9 @@ SELECT EXISTS (SELECT FROM invoices WHERE subscription_id = :id AND status = 'op
     OR EXISTS (SELECT FROM webhook_events WHERE object_id = CAST(:latest AS text) AND status = 'pending')
 """)
 
-_UNKNOWN_PRICES: Final = text("""
-SELECT w.id FROM unnest(CAST(:ids AS text[])) AS w(id)
-WHERE NOT EXISTS (SELECT FROM prices p JOIN products m ON m.id = p.product_id WHERE p.id = w.id)
+# Which are known, and not which are not: that would be planned anew for every event.
+_KNOWN_PRICES: Final = Statement("""
+SELECT p.id FROM prices p WHERE p.id = ANY(:ids) AND EXISTS (SELECT FROM products m WHERE m.id = p.product_id)
 """)
 
-_UNKNOWN_PRODUCTS: Final = text("""
-SELECT w.id FROM unnest(CAST(:ids AS text[])) AS w(id) WHERE NOT EXISTS (SELECT FROM products p WHERE p.id = w.id)
-""")
+_KNOWN_PRODUCTS: Final = Statement("SELECT id FROM products WHERE id = ANY(:ids)")

@@ -19,6 +19,8 @@ KEPT: Final = 7 * 86_400
 
 _WAITING: Final = 1_000
 _TOGETHER: Final = 100
+_GATHER_SECONDS: Final = 0.1
+"""People look later: until then the payer's change goes first, and what came meanwhile is written together."""
 
 
 class RedisTrace:
@@ -39,6 +41,7 @@ class RedisTrace:
         """Write what is noted, until cancelled."""
         while True:
             traces = [await self._waiting.get()]
+            await asyncio.sleep(_GATHER_SECONDS)
             while len(traces) < _TOGETHER and not self._waiting.empty():
                 traces.append(self._waiting.get_nowait())
             try:
