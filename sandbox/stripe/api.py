@@ -164,11 +164,21 @@ class Api:
         restricted = key.startswith("rk_test_")
         hidden = key.startswith(WITHOUT_ENTITLEMENTS) and ENTITLEMENTS.search(request.path)
         if hidden or (key.startswith(READ_ONLY) and request.method != "GET"):
-            message = "The provided key does not have the required permissions for this endpoint on this account."
-            raise StripeError(FORBIDDEN, message)
+            raise StripeError(FORBIDDEN, _lacking(request))
         if not restricted and not any(hmac.compare_digest(key.encode(), known.encode()) for known in self.keys):
             shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8  # noqa: PLR2004
             raise StripeError(WRONG_KEY, f"Invalid API Key provided: {shown}")
+
+
+def _lacking(request: web.Request) -> str:
+    """Stripe's words, with its own name of the permission."""
+    parts = request.path.split("/")
+    what = "entitlement" if ENTITLEMENTS.search(request.path) else parts[2].removesuffix("s")
+    permission = f"rak_{what}_{'read' if request.method == 'GET' else 'write'}"
+    return (
+        "The provided key 'rk_test_********' does not have the required permissions for this endpoint on account "
+        f"'acct_sandbox'. Having the '{permission}' permission would allow this request to continue."
+    )
 
 
 def _key_of(header: str) -> str | None:

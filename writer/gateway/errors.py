@@ -1,5 +1,7 @@
 """What can go wrong with Stripe, in our own words: the SDK's errors end here."""
 
+import re
+from collections.abc import Sequence
 from typing import Final
 
 import stripe
@@ -14,6 +16,7 @@ _NOT_FOUND: Final = 404
 _MISSING_CODE: Final = "resource_missing"
 _MOST_RETRY_AFTER: Final = 3_600.0
 _LOCKED: Final = "lock_timeout"
+_PERMISSION: Final = re.compile(r"\brak_[a-z_]{1,80}")
 _LIMITS_OF_ONE_OBJECT: Final = frozenset({_LOCKED, "resource-specific"})
 
 
@@ -52,10 +55,13 @@ class RateLimitedError(StripeUnavailableError):
 class KeyRefusedError(StripeUnavailableError):
     """Stripe does not take the key: 401 at all, 403 for this request. The operator has to mend it."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"it refuses STRIPE_SECRET_KEY for this request ({status})")
+    def __init__(self, status: int, permissions: Sequence[str] = ()) -> None:
+        lacks = f": it lacks {' or '.join(permissions)}" if permissions else ""
+        super().__init__(f"it refuses STRIPE_SECRET_KEY for this request ({status}{lacks})")
         self.forbidden = status == _FORBIDDEN
         """The key is good, and lacks this permission."""
+        self.permissions = tuple(permissions)
+        """Any of which would do, as Stripe names them (`rak_customer_read`); empty where it names none."""
 
 
 class UnpacedError(StripeUnavailableError):
@@ -98,7 +104,7 @@ def translate(error: stripe.StripeError) -> GatewayError:
         return StripeUnavailableError(f"it answers {status}", _retry_after(error), repeatable=told != "false")
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         # Stripe's text repeats a part of the key; and the operator has to mend it, so that the work may wait.
-        return KeyRefusedError(status)
+        return KeyRefusedError(status, _PERMISSION.findall(error.user_message or ""))
     if isinstance(error, stripe.APIError):
         return StripeUnavailableError(f"what answers ({status}) is not Stripe: is STRIPE_API_BASE right?")
     return _refused(error, status)

@@ -64,15 +64,19 @@ class StripeAccount:
 
     async def may(self, method: Method, path: str, params: Mapping[str, Any]) -> bool:
         """Whether the key may send this request, which must name nothing that exists. KeyRefusedError: no good key."""
+        return await self.refusal(method, path, params) is None
+
+    async def refusal(self, method: Method, path: str, params: Mapping[str, Any]) -> KeyRefusedError | None:
+        """Why the key may not send this request; None: it may. KeyRefusedError: no good key."""
         try:
             await self._transport.call(method, path, params, Urgency.PAYER)
         except KeyRefusedError as error:
             if not error.forbidden:
                 raise
-            return False
+            return error
         except StripeRefusedError:
-            return True  # permissions are looked at before what the request says
-        return True
+            return None  # permissions are looked at before what the request says
+        return None
 
     async def _all(self, path: str, params: Mapping[str, Any]) -> list[Json]:
         fetched = await self._pages.whole(path, params)

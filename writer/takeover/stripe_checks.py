@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from common.clock import SECOND, Clock, Instant, format_time, from_seconds
 from writer.domain.stripe.kinds import KIND_OF_TYPE
+from writer.gateway.errors import KeyRefusedError
 from writer.gateway.pages import Json
 from writer.gateway.stripe_account import StripeAccount
 from writer.gateway.transport import API_VERSION, Method
@@ -71,27 +72,33 @@ def _clock(check: str, there: Instant, here: Instant) -> Finding:
 
 async def permissions(account: StripeAccount) -> list[Finding]:
     """What the key may read, and, asked about things that do not exist, what it may write."""
-    reads = await asyncio.gather(*(account.may("get", path, {"limit": 1}) for _, path in _READS))
+    reads = await asyncio.gather(*(account.refusal("get", path, {"limit": 1}) for _, path in _READS))
     post: Method = "post"
-    writes = await asyncio.gather(*(account.may(post, path, params) for _, path, params, _ in _WRITES))
+    writes = await asyncio.gather(*(account.refusal(post, path, params) for _, path, params, _ in _WRITES))
     findings = [
-        bad("permissions", f"the key may not read {name}", f"give the restricted key Read on {name}")
-        for (name, _), may in zip(_READS, reads, strict=True)
-        if not may
+        bad("permissions", f"the key may not read {name}", _permission("Read", name, refused))
+        for (name, _), refused in zip(_READS, reads, strict=True)
+        if refused
     ]
-    for (name, _, _, only), may in zip(_WRITES, writes, strict=True):
-        if may:
+    for (name, _, _, only), refused in zip(_WRITES, writes, strict=True):
+        if refused is None:
             continue
-        mend = f"give the restricted key Write on {name}"
+        mend = _permission("Write", name, refused)
         if only is None:
             findings.append(bad("permissions", f"the key may not write {name}", mend))
         else:
             findings.append(doubtful("permissions", f"the key may not write {name}", f"{mend}, if you want {only}"))
-    if not await account.may("get", _PRODUCT_FEATURES, {"limit": 1}):
+    if refused := await account.refusal("get", _PRODUCT_FEATURES, {"limit": 1}):
         told = "the key may not read features of products: those attached in Stripe's dashboard do not count"
-        mend = "give the restricted key Read on Entitlements, if you want them to; then billing catalog sync"
+        mend = f"{_permission('Read', 'Entitlements', refused)}, if you want them to; then billing catalog sync"
         findings.append(doubtful("permissions", told, mend))
     return findings or [good("permissions", "the key may read and write all that is needed")]
+
+
+def _permission(what: str, name: str, refused: KeyRefusedError) -> str:
+    """Our name of it, and Stripe's own where it says which one it misses: the dashboard's words change."""
+    called = f" ({' or '.join(refused.permissions)})" if refused.permissions else ""
+    return f"give the restricted key {what} on {name}{called}"
 
 
 async def endpoint(settings: StripeSettings, account: StripeAccount, url: str | None) -> list[Finding]:
@@ -173,7 +180,7 @@ async def portal(account: StripeAccount, chosen: dict[str, str]) -> list[Finding
         bad(
             "portal",
             f"{project} names {name}, which is not active at Stripe",
-            f"PATCH /api/v1/admin/projects/{project}",
+            f"billing project update {project} --portal-configuration bpc_… ('' for the account's default)",
         )
         for project, name in sorted(chosen.items())
         if name not in found

@@ -112,8 +112,11 @@ async def test_the_doctor_names_what_a_restricted_key_lacks(takeover: Takeover) 
     lacking = {one["what"]: one["level"] for one in found["permissions"]}
     assert lacking["the key may not write Customers"] == "fail"
     assert lacking["the key may not write Prices"] == "warn"
+    mends = {one["what"]: one["mend"] for one in found["permissions"]}
+    assert mends["the key may not write Customers"] == "give the restricted key Write on Customers (rak_customer_write)"
     blind = await _doctor(takeover, STRIPE_SECRET_KEY="rk_test_no_entitlements")
-    assert [(one["level"], "Read on Entitlements" in one["mend"]) for one in blind["permissions"]] == [("warn", True)]
+    (features,) = blind["permissions"]
+    assert (features["level"], "Read on Entitlements (rak_entitlement_read)" in features["mend"]) == ("warn", True)
     refused = await _doctor(takeover, exit_code=1, STRIPE_SECRET_KEY="sk_test_rolled")
     assert _levels(refused) == {"key": ["fail"]}
 
