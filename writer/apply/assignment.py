@@ -1,16 +1,14 @@
-"""What was bought is assigned again after what says whose it is has changed: a customer, a price, a session.
-
-Found by comparing states, so that work that was cut off is found again.
-"""
+"""What was bought is assigned again after what says whose it is has changed: a customer, a price, a session."""
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from writer.apply import objects, purchase, subscription
+from writer.apply import customer, misassigned, objects, owners, purchase, subscription
 from writer.apply.change import Written
+from writer.apply.misassigned import Statements
 from writer.db.transaction import Transactions
 from writer.outbox import Cause, Revision
 from writer.recompute import Recompute
@@ -33,27 +31,32 @@ class Assignment:
 
     async def of_customer(self, customer_id: str | None, subscription_id: str | None, cause: Cause) -> list[Revision]:
         """Whatever the customer bought, and the subscription, where its user is not the one it should be."""
-        subscriptions = await self._ids(
-            _OF_CUSTOMER_SUBSCRIPTIONS, {"customer": customer_id, "subscription": subscription_id}
+        parameters = {"customer": customer_id, "subscription": subscription_id}
+        return await self._bought(
+            misassigned.CUSTOMERS_SUBSCRIPTIONS, misassigned.CUSTOMERS_PURCHASES, parameters, cause
         )
-        purchases = await self._ids(_OF_CUSTOMER_PURCHASES, {"customer": customer_id})
-        return await self._again(subscriptions, purchases, cause)
 
     async def of_prices(self, price_ids: Collection[str], cause: Cause) -> list[Revision]:
-        """Whatever was bought by these prices, where its project is not the price's."""
+        """Whatever was bought by these prices, where its project is not the price's, and whom such sales make known."""
         parameters = {"prices": list(price_ids)}
-        subscriptions = await self._ids(_OF_PRICES_SUBSCRIPTIONS, parameters)
-        return await self._again(subscriptions, await self._ids(_OF_PRICES_PURCHASES, parameters), cause)
+        await self._customers(misassigned.PRICES_CUSTOMERS, parameters)
+        return await self._bought(misassigned.PRICES_SUBSCRIPTIONS, misassigned.PRICES_PURCHASES, parameters, cause)
 
     async def of_product(self, product_id: str, cause: Cause) -> list[Revision]:
         """Whatever was bought by the product's prices."""
-        return await self.of_prices(await self._ids(_PRICES, {"id": product_id}), cause)
+        return await self.of_prices(await self._ids([_PRICES], {"id": product_id}), cause)
 
     async def of_project(self, public_id: str, cause: Cause) -> list[Revision]:
-        """Whatever named the project before it existed."""
+        """Whatever named the project before it existed, and the customers of whom that was said."""
+        await self._transactions.run(lambda connection: owners.outlast_unknowing(connection, public_id))
         parameters = {"project": public_id}
-        subscriptions = await self._ids(_OF_PROJECT_SUBSCRIPTIONS, parameters)
-        return await self._again(subscriptions, await self._ids(_OF_PROJECT_PURCHASES, parameters), cause)
+        await self._customers(misassigned.PROJECT_CUSTOMERS, parameters)
+        return await self._bought(misassigned.PROJECT_SUBSCRIPTIONS, misassigned.PROJECT_PURCHASES, parameters, cause)
+
+    async def customer(self, customer_id: str, cause: Cause) -> list[Revision]:
+        """One customer that is held, and whatever it bought."""
+        await self._settle(customer_id)
+        return await self.of_customer(customer_id, None, cause)
 
     async def subscription(self, subscription_id: str, cause: Cause, first: Step = _no_step) -> list[Revision]:
         """One subscription that is held, as with a claim, which is the first step."""
@@ -79,67 +82,34 @@ class Assignment:
 
         return await self._run(work)
 
-    async def _again(self, subscriptions: list[str], purchases: list[str], cause: Cause) -> list[Revision]:
+    async def _customers(self, statements: Statements, parameters: dict[str, Any]) -> None:
+        for one in await self._ids(statements, parameters):
+            await self._settle(one)
+
+    async def _settle(self, customer_id: str) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await objects.lock(connection, {customer_id})
+            await customer.settle_again(connection, customer_id)
+
+        await self._transactions.run(work)
+
+    async def _bought(
+        self, subscriptions: Statements, purchases: Statements, parameters: dict[str, Any], cause: Cause
+    ) -> list[Revision]:
         revisions = []
-        for one in subscriptions:
+        for one in await self._ids(subscriptions, parameters):
             revisions += await self.subscription(one, cause)
-        for one in purchases:
+        for one in await self._ids(purchases, parameters):
             revisions += await self.purchase(one, cause)
         return revisions
 
-    async def _ids(self, statement: TextClause, parameters: dict[str, Any]) -> list[str]:
+    async def _ids(self, statements: Statements, parameters: dict[str, Any]) -> list[str]:
         async with self._engine.connect() as connection:
-            return list((await connection.execute(statement, parameters)).scalars())
+            return await misassigned.ids(connection, statements, parameters)
 
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[Written]]) -> list[Revision]:
         return (await self._transactions.run(work)).revisions
 
-
-_OF_CUSTOMER_SUBSCRIPTIONS: Final = text("""
-SELECT s.id FROM subscriptions s
-LEFT JOIN stripe_customers c ON c.id = s.customer_id
-WHERE (s.customer_id = CAST(:customer AS text) OR s.id = CAST(:subscription AS text))
-    AND s.user_id IS DISTINCT FROM
-        coalesce(nullif(s.metadata->>'user_id', ''), s.claimed_user_id, s.session_user_id, c.user_id)
-ORDER BY s.id
-""")
-
-_OF_CUSTOMER_PURCHASES: Final = text("""
-SELECT p.id FROM purchases p
-LEFT JOIN stripe_customers c ON c.id = p.customer_id
-WHERE p.customer_id = CAST(:customer AS text)
-    AND p.user_id IS DISTINCT FROM
-        coalesce(nullif(p.metadata->>'user_id', ''), p.claimed_user_id, p.client_reference_id, c.user_id)
-ORDER BY p.id
-""")
-
-_OF_PRICES_SUBSCRIPTIONS: Final = text("""
-SELECT DISTINCT s.id FROM subscription_items i
-JOIN subscriptions s ON s.id = i.subscription_id JOIN prices p ON p.id = i.price_id
-LEFT JOIN users u ON u.id = i.user_ref
-WHERE i.price_id = ANY(:prices) AND CASE WHEN s.project_id IS NULL
-    THEN p.project_id IS DISTINCT FROM u.project_id
-    ELSE coalesce(p.project_id <> s.project_id, false) <> (s.unassigned_reason IS NOT NULL) END
-ORDER BY s.id
-""")
-
-_OF_PRICES_PURCHASES: Final = text("""
-SELECT DISTINCT s.id FROM purchase_lines i
-JOIN purchases s ON s.id = i.purchase_id JOIN prices p ON p.id = i.price_id
-LEFT JOIN users u ON u.id = i.user_ref
-WHERE i.price_id = ANY(:prices) AND CASE WHEN s.project_id IS NULL
-    THEN p.project_id IS DISTINCT FROM u.project_id
-    ELSE coalesce(p.project_id <> s.project_id, false) <> (s.unassigned_reason IS NOT NULL) END
-ORDER BY s.id
-""")
-
-_OF_PROJECT_SUBSCRIPTIONS: Final = text("""
-SELECT id FROM subscriptions WHERE project_id IS NULL AND metadata->>'project_id' = :project ORDER BY id
-""")
-
-_OF_PROJECT_PURCHASES: Final = text("""
-SELECT id FROM purchases WHERE project_id IS NULL AND metadata->>'project_id' = :project ORDER BY id
-""")
 
 _PRICES: Final = text("SELECT id FROM prices WHERE product_id = :id ORDER BY id")
 

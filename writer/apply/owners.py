@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import UserId
@@ -31,8 +32,25 @@ async def facts(
     """The facts as they stay to the transaction's end. The caller holds the customer's lock."""
     parameters = {"project": project, "prices": list(price_ids), "customer": customer_id}
     (row,) = await _FACTS.run(connection, parameters)
+    if project is not None and row.projects is None:
+        await keep_unknown(connection, [project])
+        (row,) = await _FACTS.run(connection, parameters)
     user = None if row.customer_user is None else UserId(row.customer_user)
     return Facts(Known(row.projects or {}, row.price_projects or {}), user)
+
+
+async def keep_unknown(connection: AsyncConnection, projects: Iterable[str]) -> None:
+    """Let whoever makes such a project look for what names it only after this transaction's end.
+
+    What is read next is the last word: a project that still does not exist is found to be named by what is written.
+    """
+    for project in sorted(projects):
+        await connection.execute(_KEEP_UNKNOWN, {"project": project})
+
+
+async def outlast_unknowing(connection: AsyncConnection, project: str) -> None:
+    """Return once nobody is left who writes as if this project, which exists, did not."""
+    await connection.execute(_OUTLAST_UNKNOWING, {"project": project})
 
 
 async def lock(
@@ -42,6 +60,10 @@ async def lock(
     old = [UserKey(project_id, UserId(user_id)) for project_id, user_id in before or ()]
     return await lock_users(connection, [*old, *after])
 
+
+_KEEP_UNKNOWN: Final = text("SELECT pg_advisory_xact_lock_shared(707, hashtext(:project))")
+
+_OUTLAST_UNKNOWING: Final = text("SELECT pg_advisory_xact_lock(707, hashtext(:project))")
 
 # A price's project may not move between this reading and the commit, or nobody would find the item to move it too.
 _FACTS: Final = Statement("""

@@ -10,10 +10,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import from_datetime, to_datetime
-from common.identifiers import IdentifierError, user_id
-from writer.apply import customer, owners
+from common.identifiers import IdentifierError, UserId, user_id
+from writer.apply import customer, customer_names, owners
 from writer.apply.change import Written
-from writer.apply.customer import Hearsay
+from writer.apply.customer_names import Name, Owner, Rank
 from writer.domain.stripe.ownership import Claims, Ownership, resolve
 from writer.domain.stripe.session import Session, SessionLine
 from writer.outbox import Cause
@@ -33,17 +33,15 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
     if session.status != "complete":
         return Written()
     held = (await connection.execute(_HELD, {"id": session.id})).one()
-    owned = await _owned(connection, session, held)
+    payer = await _payer(connection, session, held.claimed_user_id)
+    owned = await _owned(connection, session, held, None if payer is None else payer.user)
     keys = {line.id: UserKey(*key) for line in session.one_time_lines if (key := owned.owner_of(line.price_id))}
-    buyer = _buyer(session, owned)
-    refs = await owners.lock(connection, held.holders, [*keys.values(), *([] if buyer is None else [buyer])])
+    refs = await owners.lock(connection, held.holders, [*keys.values(), *([] if payer is None else payer.keys)])
+    if payer is not None:
+        await customer.settle(connection, payer, refs, livemode=session.livemode)
     if session.one_time_lines:
         await connection.execute(_UPSERT, _row(session, owned))
         await _write_lines(connection, session, {line_id: refs[key] for line_id, key in keys.items()})
-    hearsay = _hearsay(session, held.claimed_user_id) if owned.ours else None
-    if hearsay is not None:
-        mine = buyer is not None and buyer.user_id == hearsay.user
-        await customer.hear(connection, hearsay, refs[buyer] if mine and buyer is not None else None)
     if session.subscription_id is not None and _named_user(session) is not None:
         await connection.execute(_NAME_SUBSCRIBER, {"id": session.subscription_id, "user_id": _named_user(session)})
     revisions = await recompute.users(connection, set(refs.values()), cause)
@@ -90,15 +88,21 @@ def paid_by(session: Session, payment_intent: str | None) -> Session:
     return session if session.payment_intent else replace(session, payment_intent=payment_intent)
 
 
-async def _owned(connection: AsyncConnection, session: Session, held: Row[Any]) -> Ownership:
+def _price_ids(session: Session) -> frozenset[str]:
     # What was bought once is judged by itself, as when it is assigned again; recurring lines are the subscription's.
-    price_ids = {line.price_id for line in session.one_time_lines or session.lines or ()}
-    facts = await owners.facts(connection, session.metadata.get("project_id"), price_ids, session.customer_id)
+    return frozenset(line.price_id for line in session.one_time_lines or session.lines or ())
+
+
+async def _owned(
+    connection: AsyncConnection, session: Session, held: Row[Any], customer_user: UserId | None
+) -> Ownership:
+    price_ids = _price_ids(session)
+    facts = await owners.facts(connection, session.metadata.get("project_id"), price_ids, None)
     claims = Claims(
         metadata=session.metadata,
         claimed_user_id=held.claimed_user_id,
         client_reference_id=session.client_reference_id,
-        customer_user_id=facts.customer_user,
+        customer_user_id=customer_user,
     )
     return resolve(claims, facts.known, price_ids)
 
@@ -107,22 +111,23 @@ def _named_user(session: Session) -> str | None:
     return session.metadata.get("user_id") or session.client_reference_id
 
 
-def _hearsay(session: Session, claimed: str | None) -> Hearsay | None:
-    """Whom the session names as its customer's user: in whichever of our projects it sold."""
+async def _payer(connection: AsyncConnection, session: Session, claimed: str | None) -> Owner | None:
+    """Whose customer paid, now that the session says whom it knows; None: it has no customer."""
+    if session.customer_id is None:
+        return None
+    await customer_names.say(connection, session.customer_id, session.id, _name(session, claimed))
+    return await customer_names.owner(connection, session.customer_id, also=_price_ids(session))
+
+
+def _name(session: Session, claimed: str | None) -> Name | None:
+    """Whom the session names as its customer's user."""
     named = _named_user(session)
     try:
         user = user_id(named or claimed or "")
     except IdentifierError:
         return None
-    if session.customer_id is None:
-        return None
-    return Hearsay(session.customer_id, session.id, session.created, user, claimed=not named, livemode=session.livemode)
-
-
-def _buyer(session: Session, owned: Ownership) -> UserKey | None:
-    """Whose customer paid: the user, where the session is of one project only."""
-    buyers = {owner for line in session.lines or () if (owner := owned.owner_of(line.price_id))}
-    return UserKey(*buyers.pop()) if len(buyers) == 1 else None
+    rank = Rank.SESSION if named else Rank.CLAIMED_SESSION
+    return Name(rank, user, session.metadata.get("project_id"), _price_ids(session), session.created)
 
 
 async def _write_lines(connection: AsyncConnection, session: Session, refs: dict[str, int]) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import UserId
-from writer.apply import objects
+from writer.apply import customer_names, objects
+from writer.apply.customer_names import METADATA, Name, Rank
 from writer.auth import KeyHolder
 from writer.db.transaction import Transactions
 from writer.recompute import UserKey, lock_users
@@ -55,7 +56,7 @@ class Customers:
         if email is not None and made.get("email") != email:
             # Not with the creation: two first purchases with two addresses would not share one idempotency key.
             await self._store.update_customer(made["id"], {"email": email})
-        return await self._transactions.run(lambda connection: self._adopt(connection, key, made["id"]))
+        return await self._transactions.run(lambda connection: self._adopt(connection, holder, user, made["id"]))
 
     async def find(self, holder: KeyHolder, user: UserId) -> str | None:
         """The customer whose portal is the user's; None where they never came to a checkout."""
@@ -83,13 +84,15 @@ class Customers:
             await connection.execute(_PROMOTE, {"id": row.id})
         return row.id, row.generation
 
-    async def _adopt(self, connection: AsyncConnection, key: UserKey, made: str) -> str:
+    async def _adopt(self, connection: AsyncConnection, holder: KeyHolder, user: UserId, made: str) -> str:
         await objects.lock(connection, [made])
+        key = UserKey(holder.project_id, user)
         user_ref = (await lock_users(connection, [key]))[key]
         winner, _ = await self._choose(connection, user_ref)
         if winner is not None:
             return winner
-        parameters = {"id": made, "user_ref": user_ref, "user_id": key.user_id, "livemode": self._livemode}
+        await customer_names.say(connection, made, METADATA, Name(Rank.METADATA, user, holder.project))
+        parameters = {"id": made, "user_ref": user_ref, "user_id": user, "livemode": self._livemode}
         await connection.execute(_ADOPT, parameters)
         return made
 
@@ -100,8 +103,8 @@ def _idempotency_key(owner: Mapping[str, str], generation: int) -> str:
     return f"customer-{hashlib.sha256(text_).hexdigest()}"
 
 
-# A customer that Stripe's events told of before we wrote it down is the same one, so it is taken. One that also pays
-# for somebody else (from before this service) is not: its portal would show both.
+# A customer that Stripe's events told of before we wrote it down is the same one, so it is taken. One that also paid
+# for somebody else (from before this service), once or again and again, is not: its portal would show both.
 _CHOOSE: Final = text("""
 SELECT c.id, c.is_primary, (
     SELECT count(*) FROM stripe_customers d WHERE d.user_ref = :user_ref AND d.deleted_at IS NOT NULL) AS generation
@@ -109,17 +112,18 @@ FROM (SELECT) AS nothing LEFT JOIN LATERAL (
     SELECT c.id, c.is_primary FROM stripe_customers c
     WHERE c.user_ref = :user_ref AND c.deleted_at IS NULL AND (c.is_primary OR c.livemode = :livemode AND NOT EXISTS (
         SELECT FROM subscriptions s JOIN subscription_items i ON i.subscription_id = s.id
-        WHERE s.customer_id = c.id AND i.user_ref IS DISTINCT FROM c.user_ref))
+        WHERE s.customer_id = c.id AND i.user_ref IS DISTINCT FROM c.user_ref
+        UNION ALL SELECT FROM purchases p JOIN purchase_lines l ON l.purchase_id = p.id
+        WHERE p.customer_id = c.id AND l.user_ref IS DISTINCT FROM c.user_ref))
     ORDER BY c.is_primary DESC, c.created_at, c.id LIMIT 1) AS c ON true
 """)
 
 _PROMOTE: Final = text("UPDATE stripe_customers SET is_primary = true WHERE id = :id")
 
 _ADOPT: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, named_user_id, is_primary, livemode)
+INSERT INTO stripe_customers (id, user_ref, user_id, is_primary, livemode)
 VALUES (:id, :user_ref, :user_id, true, :livemode)
-ON CONFLICT (id) DO UPDATE SET
-    user_ref = excluded.user_ref, named_user_id = excluded.named_user_id, is_primary = true
+ON CONFLICT (id) DO UPDATE SET user_ref = excluded.user_ref, user_id = excluded.user_id, is_primary = true
 """)
 
 _RETIRE: Final = text("UPDATE stripe_customers SET deleted_at = now() WHERE id = :id AND deleted_at IS NULL")

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.identifiers import ProjectId, UserId
-from writer.apply import objects
+from writer.apply import customer, objects
 from writer.apply.applier import ObjectMovingError
 from writer.apply.assignment import Assignment
 from writer.db.transaction import Transactions
@@ -21,7 +21,7 @@ from writer.operations.audit import Act, Actor
 from writer.operations.bought import Bought
 from writer.operations.unassigned import UnassignedObject
 from writer.outbox import Cause, Revision
-from writer.recompute import Recompute, UserKey, lock_users
+from writer.recompute import Recompute
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 
@@ -155,10 +155,9 @@ class Claims:
             await objects.lock(connection, {claim.object_id})
             place = await projects.find(connection, project)
             before = (await connection.execute(_LINKED, {"id": claim.object_id})).scalar_one_or_none()
-            key = UserKey(place.id, claim.user)
-            refs = await lock_users(connection, [key])
-            parameters = {"id": claim.object_id, "user_ref": refs[key], "user_id": claim.user, "gone": found.deleted}
-            await connection.execute(_LINK, {**parameters, "livemode": self._livemode})
+            await customer.claim(
+                connection, claim.object_id, project, claim.user, livemode=self._livemode, gone=found.deleted
+            )
             after = {"user_id": claim.user, "project_id": project}
             subject = f"object:{claim.object_id}"
             act = Act("object.claim", place.id, subject, claim.reason, before={"user_id": before}, after=after)
@@ -273,13 +272,4 @@ UPDATE subscriptions SET claimed_user_id = :user_id WHERE id = :id
 
 _LINKED: Final = text("""
 SELECT user_id FROM stripe_customers WHERE id = :id
-""")
-
-# A customer that moves to another user is not that user's primary one: the user may have one already.
-_LINK: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, claimed_user_id, livemode, deleted_at)
-VALUES (:id, :user_ref, :user_id, :livemode, CASE WHEN :gone THEN now() END)
-ON CONFLICT (id) DO UPDATE SET
-    user_ref = EXCLUDED.user_ref, claimed_user_id = EXCLUDED.claimed_user_id,
-    is_primary = stripe_customers.is_primary AND stripe_customers.user_ref IS NOT DISTINCT FROM EXCLUDED.user_ref
 """)

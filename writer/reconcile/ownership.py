@@ -12,6 +12,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import UserId
+from writer.apply.customer_names import rule
 from writer.domain.stripe.ownership import Claims, Known, resolve
 from writer.reconcile.stages import Stage
 
@@ -38,11 +39,27 @@ class Looked:
 
 
 async def look(connection: AsyncConnection, stage: Stage, after: str | None) -> Looked:
-    """Decide for the next subscriptions or purchases, by id."""
+    """Decide for the next customers, subscriptions or purchases, by id."""
+    if stage is Stage.OWNERS_OF_CUSTOMERS:
+        return await _customers(connection, after)
     rows = (await connection.execute(_HELD[stage], {"after": after or "", "most": CHUNK})).all()
     known = await _known(connection, rows)
     misplaced = [found for row in rows if (found := _misplaced(row, known)) is not None]
     return Looked(tuple(misplaced), rows[-1].id if rows else None)
+
+
+async def _customers(connection: AsyncConnection, after: str | None) -> Looked:
+    rows = (await connection.execute(_CUSTOMERS, {"after": after or "", "most": CHUNK})).all()
+    misplaced = [found for row in rows if (found := _misplaced_customer(row)) is not None]
+    return Looked(tuple(misplaced), rows[-1].id if rows else None)
+
+
+def _misplaced_customer(row: Row[Any]) -> Misplaced | None:
+    project = row.should_project
+    held = {"user_id": row.user_id, "owner": _owner(row.project_id, row.ref_user)}
+    should = {"user_id": row.should_user, "owner": _owner(project, None if project is None else row.should_user)}
+    differing = {name: [held[name], should[name]] for name in held if held[name] != should[name]}
+    return Misplaced(row.id, differing, vouched=True) if differing else None
 
 
 def _misplaced(row: Row[Any], known: Known) -> Misplaced | None:
@@ -100,6 +117,14 @@ _HELD: Final[Mapping[Stage, TextClause]] = {
     ),
 }  # fmt: skip
 
+_CUSTOMERS: Final = text(f"""
+SELECT c.id, c.user_id, u.project_id, u.user_id AS ref_user, owner.user_id AS should_user,
+    owner.project_id AS should_project
+FROM (SELECT * FROM stripe_customers WHERE id > CAST(:after AS text) ORDER BY id LIMIT :most) c
+CROSS JOIN LATERAL ({rule("c.id")}) owner LEFT JOIN users u ON u.id = c.user_ref
+ORDER BY c.id
+""")  # noqa: S608 - constants of ours
+
 _KNOWN: Final = text("""
 SELECT
     (SELECT json_object_agg(public_id, id) FROM projects WHERE public_id = ANY(CAST(:projects AS text[]))) AS projects,
@@ -107,4 +132,4 @@ SELECT
      WHERE id = ANY(CAST(:prices AS text[])) AND project_id IS NOT NULL) AS price_projects
 """)
 
-STAGES: Final[Sequence[Stage]] = tuple(_HELD)
+STAGES: Final[Sequence[Stage]] = (Stage.OWNERS_OF_CUSTOMERS, *_HELD)

@@ -173,15 +173,21 @@ class Reconciler:
         return await self._transactions.run(work)
 
     async def _place(self, run: Run, one: ownership.Misplaced) -> None:
-        subscription = run.stage is Stage.OWNERS_OF_SUBSCRIPTIONS
-        kind = ObjectKind.SUBSCRIPTION if subscription else ObjectKind.SESSION
+        kind = _OWNED[run.stage]
         # What would be taken from somebody is asked of Stripe first: the session may name whom no column keeps.
         if not one.vouched and not await self._repair.unlisted(run, kind, one.id):
             return
-        assign = self._assignment.subscription if subscription else self._assignment.purchase
-        if await assign(one.id, Cause(f"{run.kind.value}:{run.id}")):
+        if await self._assigned(kind, one.id, Cause(f"{run.kind.value}:{run.id}")):
             self._relay.notify()
         await self._repair.note(run, Finding(FindingKind.REPAIRED, one.id, one.detail), kind.value)
+
+    async def _assigned(self, kind: ObjectKind, object_id: str, cause: Cause) -> bool:
+        """Whether that changed what anybody holds."""
+        if kind is ObjectKind.CUSTOMER:
+            return bool(await self._assignment.customer(object_id, cause))
+        if kind is ObjectKind.SUBSCRIPTION:
+            return bool(await self._assignment.subscription(object_id, cause))
+        return bool(await self._assignment.purchase(object_id, cause))
 
     async def _finish(self, run: Run) -> Run:
         """Count what is nobody's, and have everybody computed again, a little at a time."""
@@ -205,6 +211,12 @@ class Reconciler:
         kept = began_at if stage in unlisted.KINDS else None
         return await runs.move(connection, run, stage=stage, cursor=None, began_at=kept, checked=checked)
 
+
+_OWNED: Final = {
+    Stage.OWNERS_OF_CUSTOMERS: ObjectKind.CUSTOMER,
+    Stage.OWNERS_OF_SUBSCRIPTIONS: ObjectKind.SUBSCRIPTION,
+    Stage.OWNERS_OF_PURCHASES: ObjectKind.SESSION,
+}
 
 _PROJECTS_WITHOUT_JOB: Final = text("""
 SELECT p.id FROM projects p WHERE NOT EXISTS (SELECT FROM recompute_jobs j

@@ -35,6 +35,7 @@ class Stage(StrEnum):
     SESSIONS_UNLISTED = "sessions_unlisted"
     REFUNDS = "refunds"
     DISPUTES = "disputes"
+    OWNERS_OF_CUSTOMERS = "owners_of_customers"
     OWNERS_OF_SUBSCRIPTIONS = "owners_of_subscriptions"
     OWNERS_OF_PURCHASES = "owners_of_purchases"
     DOCUMENTS = "documents"

@@ -8,13 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import ProjectId, UserId
-from writer.apply import objects
+from writer.apply import customer, objects
 from writer.apply.assignment import Assignment
 from writer.db.transaction import Transactions
 from writer.operations import audit
 from writer.operations.audit import Act, Actor
 from writer.outbox import Cause
-from writer.recompute import UserKey, lock_users
+from writer.recompute import UserKey
 from writer.takeover.account import Account
 from writer.takeover.customer_map import CustomerMapError, Mapped
 from writer.takeover.here import Here
@@ -99,9 +99,7 @@ class Linking:
             await objects.lock(connection, {link.customer_id})
             if (await connection.execute(_SETTLED, {"id": link.customer_id})).scalar_one():
                 return False  # whose it is was checked
-            refs = await lock_users(connection, [link.key])
-            parameters = {"id": link.customer_id, "user_ref": refs[link.key], "user_id": link.key.user_id}
-            await connection.execute(_LINK, {**parameters, "livemode": self._livemode})
+            await customer.claim(connection, link.customer_id, link.project, link.key.user_id, livemode=self._livemode)
             after: dict[str, UserId | ProjectId] = {"user_id": link.key.user_id, "project_id": link.project}
             subject = f"object:{link.customer_id}"
             await audit.record(connection, actor, Act("customer.import", link.key.project_id, subject, after=after))
@@ -114,12 +112,6 @@ class Linking:
 
 
 _SETTLED: Final = text("""
-SELECT EXISTS (SELECT FROM stripe_customers WHERE id = :id AND coalesce(named_user_id, claimed_user_id) IS NOT NULL)
-""")
-
-_LINK: Final = text("""
-INSERT INTO stripe_customers (id, user_ref, claimed_user_id, livemode)
-VALUES (:id, :user_ref, :user_id, :livemode)
-ON CONFLICT (id) DO UPDATE SET
-    claimed_user_id = EXCLUDED.claimed_user_id, user_ref = coalesce(stripe_customers.user_ref, EXCLUDED.user_ref)
+SELECT EXISTS (SELECT FROM customer_names n WHERE n.customer_id = :id AND (n.said_by = 'operator'
+    OR n.said_by = 'metadata' AND EXISTS (SELECT FROM projects p WHERE p.public_id = n.project)))
 """)

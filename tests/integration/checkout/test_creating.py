@@ -135,6 +135,30 @@ async def test_customer_known_from_an_event_is_taken(shop: Shop) -> None:
     assert session["customer"] == made["id"]
 
 
+_PURCHASE_OF_ANOTHER = """
+WITH theirs AS (
+    INSERT INTO purchases (id, customer_id, mode, payment_status, amount_total, currency, completed_at, livemode)
+    VALUES ('cs_theirs', '{customer}', 'payment', 'paid', 900, 'eur', now(), false) RETURNING id)
+INSERT INTO purchase_lines (id, purchase_id, price_id, product_id, quantity, amount_total)
+SELECT 'li_theirs', id, 'price_theirs', 'prod_theirs', 1, 900 FROM theirs
+"""
+
+
+async def test_customer_that_once_paid_for_another_is_not_taken(shop: Shop) -> None:
+    """A one-time purchase in another app is in the same portal as a plan: the user gets a customer of their own."""
+    made = await shop.at_stripe("customers", {"metadata[user_id]": "ann", "metadata[project_id]": "notes"})
+    async with shop.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO users (project_id, user_id) SELECT id, 'ann' FROM projects WHERE public_id = 'notes'"
+        )
+        await connection.exec_driver_sql(
+            f"INSERT INTO stripe_customers (id, user_ref, livemode) SELECT '{made['id']}', id, false FROM users"
+        )
+        await connection.exec_driver_sql(_PURCHASE_OF_ANOTHER.format(customer=made["id"]))
+    session = await shop.at_stripe(f"checkout/sessions/{await shop.checkout()}")
+    assert session["customer"] != made["id"]
+
+
 async def test_price_that_the_mirror_does_not_know_is_fetched(shop: Shop) -> None:
     """A price made a moment ago is sold before its event arrives."""
     assert (await shop.post("checkout/create", shop.order(await shop.price("notes"))))[0] == 200

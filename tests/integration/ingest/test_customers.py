@@ -42,3 +42,20 @@ async def test_the_earliest_session_says_whose_a_nameless_customer_is(ingest: In
         await ingest.deliver(events[n])
     assert list(await ingest.held("ada")) == ["cs_1 archive", "cs_3 archive"]
     assert list(await ingest.held("bob")) == ["cs_2 archive"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_a_thin_deletion_takes_no_name_away(ingest: Ingest, order: tuple[int, ...]) -> None:
+    """Stripe tells nothing of a customer once it is deleted; the deletion on its event list, which is swept, does."""
+    bare = stripe.session(metadata={})
+    ingest.stripe.hold(bare, {"id": "cus_1", "object": "customer", "deleted": True})
+    events = [
+        stripe.thin_event("customer.deleted", "cus_1"),
+        stripe.event("customer.deleted", stripe.customer(metadata=_OWNER), NOW),
+        stripe.event("checkout.session.completed", stripe.as_payload(bare), NOW + 40),
+    ]
+    for n in order:
+        await ingest.deliver(events[n])
+    assert list(await ingest.held("ada")) == ["cs_1 archive"]
+    (row,) = await ingest.query("SELECT user_id, deleted_at, livemode FROM stripe_customers")
+    assert (row.user_id, row.deleted_at is not None, row.livemode) == ("ada", True, False)

@@ -70,6 +70,37 @@ async def test_owners_that_stand_wrong(office: Office) -> None:
     assert counts(await office.reconciled()) == {}
 
 
+async def test_a_customer_that_stands_wrong(office: Office) -> None:
+    """Whose a customer is follows from all that was said of it; what only it names goes with it."""
+    town = office.town
+    customer = await town.customer(metadata=owned("ada"))
+    price = await town.price("export")
+    bought = await town.client.subscriptions.create_async({"customer": customer.id, "items": [{"price": price.id}]})
+    assert await town.features("ada") == ["export"]
+    await town.ingest.query("UPDATE stripe_customers SET user_id = 'eve', user_ref = NULL")
+    await town.ingest.query("UPDATE subscriptions SET user_id = 'eve'")
+    await town.ingest.query("UPDATE subscription_items SET user_ref = NULL")
+    report = await office.reconciled()
+    assert found(report, "repaired")[customer.id] == {"user_id": ["eve", "ada"], "owner": [None, "1/ada"]}
+    rows = await town.ingest.query("SELECT user_id FROM subscriptions WHERE id = :id", id=bought.id)
+    assert [row.user_id for row in rows] == ["ada"]
+    assert counts(await office.reconciled()) == {}
+
+
+async def test_a_customer_whose_name_was_taken_away_unheard(office: Office) -> None:
+    """What its metadata said counts no more, and what only it named is nobody's."""
+    town = office.town
+    customer = await town.customer(metadata=owned("ada"))
+    price = await town.price("export")
+    await town.client.subscriptions.create_async({"customer": customer.id, "items": [{"price": price.id}]})
+    assert await town.features("ada") == ["export"]
+    await office.miss()
+    await town.client.customers.update_async(customer.id, {"metadata": {"user_id": "", "project_id": ""}})
+    report = await office.reconciled()
+    assert found(report, "repaired")[customer.id] == {"project": ["shop", None], "user": ["ada", None]}
+    assert await town.features("ada") == []
+
+
 async def test_everybody_is_computed_again_afterwards(office: Office) -> None:
     """A document that somebody spoiled is mended by the job that the run leaves for each project."""
     town = office.town

@@ -8,12 +8,12 @@ from writer.db.models.billing import (
     Purchase,
     PurchaseLine,
     Refund,
-    StripeCustomer,
     StripeObject,
     Subscription,
     SubscriptionItem,
 )
 from writer.db.models.catalogue import CatalogVersion, Feature, Plan, PlanFeature, Price, Product
+from writer.db.models.customers import CustomerName, StripeCustomer
 from writer.db.models.entitlements import (
     Document,
     Entitlement,
@@ -40,6 +40,7 @@ __all__ = [
     "Base",
     "CatalogVersion",
     "CheckoutRequest",
+    "CustomerName",
     "Dispute",
     "Document",
     "Entitlement",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from writer.db.models.base import Base, Recorded
@@ -25,49 +25,6 @@ class StripeObject(Base):
     fetched_at: Mapped[datetime | None] = mapped_column(
         comment="Stripe's Date when the newest applied fetch began; seconds"
     )
-
-
-class StripeCustomer(Base):
-    """A Stripe customer of ours."""
-
-    __tablename__ = "stripe_customers"
-    __table_args__ = (
-        Index(
-            "uq_stripe_customers_primary_user",
-            "user_ref",
-            unique=True,
-            postgresql_where=text("is_primary AND deleted_at IS NULL"),
-        ),
-        Index("ix_stripe_customers_user_ref", "user_ref"),
-        {
-            "comment": "A user has one primary customer: the unique index keeps two first purchases at the same moment from "
-            "opening two. Others may exist from before this service."
-        },
-    )
-
-    id: Mapped[str] = mapped_column(primary_key=True, comment="cus_…")
-    user_ref: Mapped[int | None] = mapped_column(
-        ForeignKey("users.id"), comment="Whose checkouts and portal use it; null: not known in which project"
-    )
-    named_user_id: Mapped[str | None] = mapped_column(comment="As its metadata names it")
-    claimed_user_id: Mapped[str | None] = mapped_column(comment="By an operator; counts after named_user_id")
-    session_user_id: Mapped[str | None] = mapped_column(
-        comment="As its earliest complete session that names anybody names it; counts last"
-    )
-    session_created: Mapped[datetime | None] = mapped_column(
-        comment="That session's; infinity: an operator claimed it, and it names nobody itself"
-    )
-    session_id: Mapped[str | None]
-    user_id: Mapped[str | None] = mapped_column(
-        Computed("coalesce(named_user_id, claimed_user_id, session_user_id)", persisted=True),
-        comment="Whose what it buys is, where that names nobody",
-    )
-    is_primary: Mapped[bool] = mapped_column(
-        server_default=text("false"), comment="The one that checkout and portal use"
-    )
-    livemode: Mapped[bool]
-    deleted_at: Mapped[datetime | None]
-    created_at: Mapped[Recorded]
 
 
 class Subscription(Base):
