@@ -151,11 +151,12 @@ def _entitlement(row: Any) -> Entitlement:
         source_ref=_text("source_ref", row["source_ref"]),
         valid_from=parse_time(row["valid_from"]),
         valid_to=None if valid_to is None else parse_time(valid_to),
-        value=_value(row["value"]),
+        value=checked_value(row["value"]),
     )
 
 
-def _value(value: Any) -> Value:
+def checked_value(value: Any) -> Value:
+    """A value as JSON gave it; DocumentError where none may be so."""
     if isinstance(value, float | list) or (isinstance(value, int) and abs(value) > MAX_LIMIT):
         raise DocumentError(f"value must be null, true, a whole number to {MAX_LIMIT}, a text or an object")
     return value  # type: ignore[no-any-return]  # JSON has no other types left

@@ -85,7 +85,7 @@ class Records:
         """Hold the document; an empty one is held as nothing."""
         user = document.user_id.encode()
         if document.entitlements:
-            self.pages.put(user, self._pack(document))
+            self.pages.put(user, pack(document, self.grants))
         else:
             self.pages.remove(user)
 
@@ -131,12 +131,14 @@ class Records:
                 if wanted is None or feature == wanted:
                     yield Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
 
-    def _pack(self, document: Document) -> bytes:
-        packed: Packed = [document.epoch, document.revision, document.computed_at]
-        run: tuple[str, Instant, Instant | None] | None = None
-        for row in document.entitlements:
-            if run != (row.source_ref, row.valid_from, row.valid_to):
-                run = (row.source_ref, row.valid_from, row.valid_to)
-                packed += (*run, [])
-            packed[-1].append(self.grants.number(row.feature_code, row.source, row.value))
-        return orjson.dumps(packed)
+
+def pack(document: Document, grants: Grants) -> bytes:
+    """The record of a document that is not empty."""
+    packed: Packed = [document.epoch, document.revision, document.computed_at]
+    run: tuple[str, Instant, Instant | None] | None = None
+    for row in document.entitlements:
+        if run != (row.source_ref, row.valid_from, row.valid_to):
+            run = (row.source_ref, row.valid_from, row.valid_to)
+            packed += (*run, [])
+        packed[-1].append(grants.number(row.feature_code, row.source, row.value))
+    return orjson.dumps(packed)

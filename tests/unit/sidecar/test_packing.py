@@ -1,0 +1,169 @@
+"""Documents packed straight from their bytes: the same as read in the ordinary way, or refused alike."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from common import document as documents
+from common.clock import TimeError, parse_time
+from common.document import Document, DocumentError, digest_of
+from common.identifiers import ProjectId, UserId
+from sidecar.packing import Instants, Packer
+from sidecar.records import Grants, Records
+from tests.support.history import grant
+
+SHOP = ProjectId("shop")
+
+texts = st.text(max_size=12)
+odd = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 2**70),
+    st.floats(allow_nan=False),
+    texts,
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(texts, st.one_of(st.none(), st.integers(-(2**64), 2**70), st.floats(allow_nan=False)), max_size=2),
+)
+written_times = st.one_of(
+    st.sampled_from(
+        [
+            "2026-11-22T17:28:27Z",
+            "2026-11-22T17:28:27.000001Z",
+            "2026-11-22T17:28:27.5Z",
+            "2026-11-22T17:28:27+02:00",
+            "2026-11-22T23:59:60Z",
+            "2026-02-30T00:00:00Z",
+            "1969-12-31T23:59:59.999999Z",
+            "2026-11-22 17:28:27Z",
+            "2026-11-22T17:28:27",
+            "2026-11-22T17:28:27.00000Z1",
+            "2026-11-22T17:28:27.+1234Z5",
+            "2026-11-22T17:28:27.1_345Z",
+            "2026-11-22T17:28:27.١٢٣٤٥٦Z",  # noqa: RUF001 - digits of another script
+            "",
+        ]
+    ),
+    texts,
+)
+written_rows = st.fixed_dictionaries(
+    {
+        "feature_code": st.one_of(st.sampled_from(["pro", "seats"]), texts),
+        "source": st.sampled_from(["subscription", "purchase", "manual", "default", ""]),
+        "source_ref": st.one_of(texts, odd),
+        "valid_from": written_times,
+        "valid_to": st.one_of(st.none(), written_times),
+        "value": odd,
+    },
+    optional={"more": odd},
+)
+written_documents = st.fixed_dictionaries(
+    {
+        "user_id": st.one_of(texts, st.just("u" * 256), odd),
+        "project_id": st.sampled_from(["shop", "shop", "other", ""]),
+        "epoch": st.one_of(st.integers(-1, 9), odd),
+        "revision": st.one_of(st.integers(0, 2**65), odd),
+        "computed_at": written_times,
+        "entitlements": st.lists(written_rows, max_size=3),
+    },
+    optional={"more": odd},
+)
+
+
+def ordinary(data: bytes) -> Document | None:
+    """What the ordinary reader makes of it, for this project; None where it refuses."""
+    try:
+        document = documents.decode(data)
+    except DocumentError:
+        return None
+    return document if document.project_id == SHOP else None
+
+
+def assert_alike(data: bytes) -> None:
+    """Packed, the document comes back as the ordinary reader reads it; or both refuse."""
+    records = Records(SHOP)
+    packer = Packer(SHOP, records.grants)
+    expected = ordinary(data)
+    for _ in range(2):  # what was remembered the first time makes no difference
+        if expected is None:
+            with pytest.raises(DocumentError):
+                packer.pack(data)
+            continue
+        entry = packer.pack(data)
+        user = UserId(entry.user.decode())
+        assert (user, entry.position, entry.digest) == (expected.user_id, expected.position, digest_of(expected))
+        assert bool(entry.record) == bool(expected.entitlements)
+        if entry.record:
+            records.pages.put(entry.user, entry.record)
+            assert records.document(user) == expected
+
+
+@given(written_documents)
+def test_what_is_written_in_any_way_is_read_as_ordinarily(written: dict[str, Any]) -> None:
+    """Odd members, numbers, times and names are accepted and refused as ever."""
+    assert_alike(json.dumps(written, ensure_ascii=False).encode())
+
+
+GOOD = documents.encode(
+    Document(UserId("zoë"), SHOP, 7, 9, parse_time("2026-11-22T17:28:27.123456Z"), (grant(), grant("seats", 5)))
+)
+
+
+@given(st.data())
+def test_spoiled_bytes_are_refused_or_read_as_ordinarily(data: st.DataObject) -> None:
+    """Whatever is cut out of a document's bytes, or put into them, makes no difference between the two readers."""
+    start = data.draw(st.integers(0, len(GOOD)))
+    end = data.draw(st.integers(start, min(len(GOOD), start + 8)))
+    put = data.draw(
+        st.one_of(st.binary(max_size=3), st.sampled_from([b"\\ud800", b"\\udc00", b"1.0", b"e1", b"-", b"\xff"]))
+    )
+    assert_alike(GOOD[:start] + put + GOOD[end:])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD,
+        GOOD.replace(b'"epoch":7', b'"epoch":7,"epoch":8'),
+        GOOD.replace(b'"value":null', b'"value":"\xff","value":null'),
+        GOOD.replace(b'"value":null', b'"value":' + b"[" * 600 + b"]" * 600),
+        GOOD.replace(b'"value":null', b'"value":' + b'{"a":' * 1023 + b"1" + b"}" * 1023),
+        GOOD.replace(b'"value":null', b'"value": {"b": 1.50, "a": 12345678901234567890123}'),
+        GOOD.replace(b'"value":5', b'"value":"\\ud83d\\ude00"'),
+        GOOD.replace(b'"revision":9', b'"revision":18446744073709551616'),
+        GOOD.replace(b'"revision":9', b'"revision":9.0'),
+        GOOD.replace("zoë".encode(), b"a\\u00a0b"),
+        b"\xef\xbb\xbf" + GOOD,
+        b" " + GOOD + b"\n",
+        GOOD + b"x",
+        b"x" * (documents.MAX_DOCUMENT_BYTES + 1),
+        b"",
+    ],
+)
+def test_known_oddities_make_no_difference(data: bytes) -> None:
+    """Doubled members, bad text, deep nesting, large numbers, marks before and after."""
+    assert_alike(data)
+
+
+@given(written_times)
+@example("2026-11-22T17:28:27.123456Z")
+def test_times_are_read_as_ordinarily(text: str) -> None:
+    """Before and after their day and second were met."""
+    instants = Instants()
+    for known in (text, "2026-11-22T17:28:27Z", text, text):
+        try:
+            expected = parse_time(known)
+        except TimeError:
+            with pytest.raises(TimeError):
+                instants.read(known)
+        else:
+            assert instants.read(known) == expected
+
+
+def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writers write is packed from its bytes, or a large start takes several times as long."""
+    packer = Packer(SHOP, Grants())
+    monkeypatch.setattr(documents, "decode", None)
+    assert packer.pack(GOOD).position == (7, 9)
