@@ -127,7 +127,8 @@ class Applier:
             after=lambda held: held.after_event(event.created),
             fetched=False,
         )
-        verdict = Verdict.UNCLEAR if replayed and not last else state.judge(held)
+        asked = (replayed or event.by_test_clock) and not last
+        verdict = Verdict.UNCLEAR if asked else state.judge(held)
         if verdict is Verdict.OLDER:
             return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)
         if verdict is Verdict.NEWER and (last or not doubtful) and event.payload is not None and _carries_all(event):

@@ -118,3 +118,19 @@ async def test_a_purchase_begins_when_it_was_paid(town: Town) -> None:
     await town.shop.control(f"pay/{session.id}", outcome="pay")
     paid = town.now
     assert await town.allowed("archive", paid - HOUR, paid, paid + 10_000 * DAY) == [False, True, True]
+
+
+@pytest.mark.parametrize("behind", [90, 0], ids=["past", "future"])
+async def test_a_test_clock_of_another_time(town: Town, behind: int) -> None:
+    """In a test clock's time, before ours or after it, every change is told in its order all the same."""
+    start, clocks = town.now - behind * DAY, town.client.test_helpers.test_clocks
+    clock = await clocks.create_async({"frozen_time": start})
+    export, archive = await town.price("export"), await town.price("archive")
+    bought = await town.subscription(export, customer=await town.customer(test_clock=clock.id))
+    for days in (32, 64, 89):
+        await clocks.advance_async(clock.id, {"frozen_time": start + days * DAY})
+        await town.settled()
+        running = await town.stripes(bought)
+        assert await town.ends() == {"export": period_end(running) + GRACE}
+    changed = await town.change(bought, items=[{"id": running["items"].data[0].id, "price": archive.id}])
+    assert await town.ends() == {"archive": period_end(changed) + GRACE}

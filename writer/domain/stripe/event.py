@@ -46,6 +46,11 @@ class Event:
         """
         return self.kind is not ObjectKind.SESSION or (self.payload or {}).get("mode") != "subscription"
 
+    @property
+    def by_test_clock(self) -> bool:
+        """Whether `created` is a test clock's time, which cannot be compared with Stripe's own."""
+        return bool((self.payload or {}).get("test_clock"))
+
     def ignored(self, *, livemode: bool) -> Ignored | None:
         """Why this event is not ours to apply, where our keys are of `livemode`; None: it is."""
         if self.account is not None:
