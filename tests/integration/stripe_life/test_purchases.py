@@ -60,6 +60,31 @@ async def test_a_coupon_for_all_of_it(town: Town, mode: str) -> None:
     assert ((await town.ends())["archive"] is None) is (mode == "payment")
 
 
+async def test_a_one_time_line_beside_a_subscription_that_is_not_paid_yet(town: Town) -> None:
+    """Beside a subscription nothing to pay means nothing to pay now: the plan begins, the one-time line does not."""
+    coupon = await town.client.coupons.create_async({"percent_off": 100, "duration": "forever"})
+    once, monthly = await town.price("archive", None), await town.price("export")
+    owner = {"metadata": owned(), "subscription_data": {"metadata": owned()}}
+    session = await town.shop.bought(monthly, once, discounts=[{"coupon": coupon.id}], **owner)
+    assert (session.mode, session.payment_status) == ("subscription", "no_payment_required")
+    assert await town.features() == ["export"]
+
+
+async def test_a_limited_time_of_money_that_takes_days(town: Town) -> None:
+    """`grant_days` count from the moment that the customer confirmed, the only one that Stripe's objects tell."""
+    metadata = {"project_id": "shop", "feature_codes": "archive", "grant_days": "30"}
+    price = await town.shop.price(interval=None, metadata=metadata)
+    session = await town.shop.session(price, mode="payment", metadata=owned(), payment_method_types=["sepa_debit"])
+    town.wait(3600)
+    await town.shop.control(f"pay/{session.id}", outcome="pay_async")
+    confirmed = town.now
+    town.wait(4 * DAY)
+    await town.shop.control(f"pay/{session.id}", outcome="async_succeed")
+    end = (await town.ends())["archive"]
+    assert end is not None
+    assert abs(end - confirmed - 30 * DAY) < 60
+
+
 @pytest.mark.parametrize(("outcome", "features"), [("async_succeed", ["archive"]), ("async_fail", [])])
 async def test_money_that_takes_days(town: Town, outcome: str, features: list[str]) -> None:
     """Complete but unpaid grants nothing; the bank's word days later decides."""
@@ -133,6 +158,29 @@ async def test_disputes(town: Town, opened: str, closed: str, features: list[str
     assert await town.features() == ["archive"]
     await town.shop.control(f"disputes/{dispute['id']}", status=closed)
     assert await town.features() == features
+
+
+@pytest.mark.parametrize(("closed", "features"), [("won", ["archive"]), ("lost", [])])
+async def test_a_part_given_back_and_the_rest_disputed(town: Town, closed: str, features: list[str]) -> None:
+    """The part alone revokes nothing, nor does a dispute that is won; a lost one does, whatever it was about."""
+    session = await bought(town, "archive")
+    await refund(town, session, 400)
+    dispute = await town.shop.control("disputes", payment_intent=session.payment_intent, amount=600)
+    assert await town.features() == ["archive"]
+    await town.shop.control(f"disputes/{dispute['id']}", status=closed)
+    assert await town.features() == features
+
+
+async def test_refunds_of_one_payment_leave_the_others(town: Town) -> None:
+    """Of two purchases of the same, one is given back: the other still grants, until it is given back too."""
+    price = await town.price("archive", None)
+    first, second = [await town.shop.bought(price, mode="payment", metadata=owned()) for _ in range(2)]
+    await refund(town, first)
+    held = [await town.features()]
+    await refund(town, second, 500)
+    held.append(await town.features())
+    await refund(town, second)
+    assert [*held, await town.features()] == [["archive"], ["archive"], []]
 
 
 @pytest.mark.parametrize("kind", ["refund", "dispute"])
