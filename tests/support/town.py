@@ -65,6 +65,7 @@ class Town:
 
     shop: Shop
     ingest: Ingest
+    gateway: StripeGateway
 
     @property
     def client(self) -> Any:
@@ -186,7 +187,8 @@ async def opened_town(database_url: str, **options: Any) -> AsyncIterator[Town]:
         standin = await stack.enter_async_context(StripeStandIn(chosen))
         settings = StripeSettings(Secret(KEY), None, (Secret(SECRET),), standin.url, 100)
         transport = await stack.enter_async_context(StripeTransport(settings, WindowLimiter(1000), SystemClock()))
-        ingest = await stack.enter_async_context(opened(database_url, gateway=StripeGateway(transport)))
+        gateway = StripeGateway(transport)
+        ingest = await stack.enter_async_context(opened(database_url, gateway=gateway))
         ingest.clock.at = SystemClock().now() / SECOND
         signer = Signer(settings.webhook_secrets, SystemClock())
         door.webhook = Webhook(signer, ingest.inbox, ingest.pipeline, NoTrace(), ingest.registry, livemode=False)
@@ -195,7 +197,7 @@ async def opened_town(database_url: str, **options: Any) -> AsyncIterator[Town]:
         http_client: Any = stripe.AIOHTTPClient()
         stack.push_async_callback(http_client.close_async)
         client = stripe.StripeClient(KEY, base_addresses={"api": standin.url}, http_client=http_client)
-        yield Town(Shop(standin, Receiver(), client, session), ingest)
+        yield Town(Shop(standin, Receiver(), client, session), ingest, gateway)
 
 
 async def together(*requests: Any) -> list[Any]:
