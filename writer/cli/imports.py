@@ -1,16 +1,14 @@
 """`billing import`."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from writer import settings
+from writer.cli.progress import progress
 from writer.cli.session import Exit, actor, confirm, fail, json_option, print_json, print_table, told, yes_option
 from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.transport import StripeTransport
@@ -77,7 +75,7 @@ async def _import(
     importing = Import(
         ground, transport, told(settings.read_operator).grace, livemode=told(settings.read_stripe).livemode
     )
-    with _bar(quiet=as_json) as show:
+    with progress(quiet=as_json) as show:
         survey = await importing.survey(mapped, lambda name, count: show(f"read: {count} {name}", None, None))
     if not as_json:
         _print(survey)
@@ -90,23 +88,10 @@ async def _import(
         stage = run.stage.value.replace("_", " ")
         show_run(f"run {run.id}  {stage}  {run.counts.checked} compared{wait}", *run.progress)
 
-    with _bar(quiet=as_json) as show_run:
+    with progress(quiet=as_json) as show_run:
         return survey, await importing.bring(
             survey, actor(), lambda done, total: show_run("whose customers are", done, total), tell
         )
-
-
-@contextmanager
-def _bar(*, quiet: bool) -> Iterator[Callable[[str, int | None, int | None], None]]:
-    """A progress bar on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
-        task = progress.add_task("begins", total=None)
-
-        def show(words: str, done: int | None, total: int | None) -> None:
-            progress.update(task, description=words, completed=done, total=total)
-
-        yield show
 
 
 def _mapped(file: Path) -> Mapping[str, Mapped]:

@@ -2,16 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from writer import settings
+from writer.cli.progress import progress
 from writer.cli.session import actor, fail, json_option, on_ground, print_json, print_table, told
 from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.transport import StripeTransport
@@ -43,7 +40,7 @@ def reconcile(*, full: bool, reported: str | None, as_json: bool) -> None:
     """Compare every open subscription and purchase with Stripe, and repair what differs.
 
     Works beside running writers or without one. Ctrl-C leaves the run where it is: a writer goes on with it, or the
-    next `billing reconcile`.
+    next `billing reconcile`. Exit status 1 where something could not be compared or repaired.
 
     \b
     Examples:
@@ -66,6 +63,8 @@ def reconcile(*, full: bool, reported: str | None, as_json: bool) -> None:
         print_json(report_to_json(report))
     else:
         _print(report)
+    if reported is None and report.run.counts.failed:
+        fail(f"{report.run.counts.failed} objects failed: billing reconcile --report {report.run.id} says why")
 
 
 async def _reconcile(ground: Ground, transport: StripeTransport, *, full: bool, as_json: bool) -> Report:
@@ -76,8 +75,8 @@ async def _reconcile(ground: Ground, transport: StripeTransport, *, full: bool, 
     )
     requests = _requests(ground)
     run = await requests.begin(actor(), full=full)
-    async with _shown(quiet=as_json) as show:
-        await _through(worker(station, Wakeup()), requests, run, show)
+    with progress(quiet=as_json) as show:
+        await _through(worker(station, Wakeup()), requests, run, lambda run: show(_words(run), *run.progress))
     return await requests.report(run.id, _most(as_json=as_json))
 
 
@@ -89,21 +88,6 @@ async def _through(working: Worker, requests: ReconcileRequests, run: Run, show:
         show(run)
         if run.finished_at is None:
             await asyncio.sleep(_POLL_SECONDS)
-
-
-@asynccontextmanager
-async def _shown(*, quiet: bool) -> AsyncIterator[Callable[[Run], None]]:
-    """A progress bar on stderr; a line now and then where that is no terminal."""
-    console = Console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("begins", total=None)
-
-        def show(run: Run) -> None:
-            done, stages = run.progress
-            bar.update(task, completed=done, total=stages, description=_words(run))
-
-        yield show
 
 
 def _words(run: Run) -> str:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from writer import settings
 from writer.cli.session import fail, on_ground, told
-from writer.gateway.errors import StripeRefusedError, StripeUnavailableError, UnpacedError
+from writer.gateway.errors import KeyRefusedError, StripeRefusedError, StripeUnavailableError, UnpacedError
 from writer.gateway.shared_rate_limit import SharedLimiter
 from writer.gateway.transport import StripeTransport
 from writer.operations.operating import Ground
@@ -34,7 +34,12 @@ def on_ground_with_stripe(work: Callable[[Ground, StripeTransport], Awaitable[T]
         return on_ground(run)
     except UnpacedError as error:
         fail(f"{error.reason}: check DATABASE_URL and that Postgres runs")
+    except KeyRefusedError as error:
+        mend = (
+            "billing stripe doctor says what it lacks" if error.forbidden else "was it rolled, or is it of elsewhere?"
+        )
+        fail(f"Stripe cannot be used: {error.reason}", mend)
     except StripeUnavailableError as error:
-        fail(f"Stripe does not answer, try again: {error}")
+        fail(f"Stripe cannot be used now, try again: {error.reason}")
     except StripeRefusedError as error:
         fail(f"Stripe refused: {error}")

@@ -22,6 +22,7 @@ _READS: Final = (
     ("Products", "/v1/products"),
     ("Prices", "/v1/prices"),
     ("Charges", "/v1/charges"),
+    ("PaymentIntents", "/v1/payment_intents"),
     ("Refunds", "/v1/refunds"),
     ("Disputes", "/v1/disputes"),
     ("Events", "/v1/events"),

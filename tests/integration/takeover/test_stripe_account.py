@@ -118,7 +118,21 @@ async def test_the_doctor_names_what_a_restricted_key_lacks(takeover: Takeover) 
     (features,) = blind["permissions"]
     assert (features["level"], "Read on Entitlements (rak_entitlement_read)" in features["mend"]) == ("warn", True)
     refused = await _doctor(takeover, exit_code=1, STRIPE_SECRET_KEY="sk_test_rolled")
-    assert _levels(refused) == {"key": ["fail"]}
+    assert (_levels(refused)["key"], "permissions" in refused, "parked events" in refused) == (["fail"], False, True)
+
+
+async def test_the_doctor_looks_at_the_rest_where_stripe_is_away(takeover: Takeover) -> None:
+    """That Stripe cannot be asked is a finding, with the reason; what is held is looked at all the same."""
+    found = await _doctor(takeover, exit_code=1, STRIPE_API_BASE="http://127.0.0.1:9")
+    (stripe,) = found["Stripe"]
+    assert (stripe["level"], "it cannot be asked: no answer" in stripe["what"]) == ("fail", True)
+    assert _levels(found)["parked events"] == ["ok"]
+
+
+async def test_a_key_that_is_not_taken_is_told_in_words(takeover: Takeover) -> None:
+    """A rolled key is not told as an outage that passes."""
+    told = await takeover.run("stripe", "setup", "--url", URL, STRIPE_SECRET_KEY="sk_test_rolled")
+    assert (told.exit_code, "refuses STRIPE_SECRET_KEY" in told.stderr, "try again" in told.stderr) == (1, True, False)
 
 
 async def test_the_doctor_says_what_is_wrong_with_an_endpoint(takeover: Takeover) -> None:
