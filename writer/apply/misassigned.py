@@ -20,25 +20,25 @@ async def ids(connection: AsyncConnection, statements: Statements, parameters: d
     return sorted(found)
 
 
-def _customers(names: str) -> Statements:
-    """Customers of whom something was said (a condition on `customer_names`), and who are not settled by the rule."""
+def _customers(those: str) -> Statements:
+    """Of those customers (a query of ids) the ones who are not settled by the rule."""
     return (
         text(f"""
 SELECT c.id FROM stripe_customers c
 CROSS JOIN LATERAL ({rule("c.id")}) owner
 LEFT JOIN users u ON u.id = c.user_ref
-WHERE c.id IN (SELECT customer_id FROM customer_names WHERE {names})
+WHERE c.id IN ({those})
     AND (c.user_id IS DISTINCT FROM owner.user_id OR u.project_id IS DISTINCT FROM owner.project_id
         OR u.user_id IS DISTINCT FROM CASE WHEN owner.project_id IS NOT NULL THEN owner.user_id END)
 """),  # noqa: S608 - constants of ours
     )
 
 
-def _of_customers(table: str, own: str, names: str) -> TextClause:
-    """What such customers bought that names nobody (`own`: by these columns) and is not its customer's user's."""
+def _of_customers(table: str, own: str, those: str) -> TextClause:
+    """What those customers bought that names nobody (`own`: by this column) and is not its customer's user's."""
     return text(f"""
 SELECT h.id FROM {table} h JOIN stripe_customers c ON c.id = h.customer_id
-WHERE c.id IN (SELECT customer_id FROM customer_names WHERE {names})
+WHERE c.id IN ({those})
     AND coalesce(nullif(h.metadata->>'user_id', ''), h.claimed_user_id, {own}) IS NULL
     AND h.user_id IS DISTINCT FROM c.user_id
 """)  # noqa: S608
@@ -61,30 +61,34 @@ def _of_project(table: str) -> TextClause:
     return text(f"SELECT id FROM {table} WHERE project_id IS NULL AND metadata->>'project_id' = :project")  # noqa: S608
 
 
-_ABOUT_PRICES: Final = "price_ids && CAST(:prices AS text[])"
-_ABOUT_PROJECT: Final = "project = :project"
+# Whom their own metadata name in a project of ours, nothing that was sold to them can name: those are nearly all.
+_KNOWN_BY_SALES: Final = """
+SELECT n.customer_id FROM customer_names n WHERE n.price_ids && CAST(:prices AS text[])
+AND NOT EXISTS (SELECT FROM customer_names m JOIN projects p ON p.public_id = m.project
+    WHERE m.customer_id = n.customer_id AND m.said_by = 'metadata')"""
+_KNOWN_IN_PROJECT: Final = "SELECT customer_id FROM customer_names WHERE project = :project"
 _SESSION_OF_SUBSCRIPTION: Final = "h.session_user_id"
 _SESSION_OF_PURCHASE: Final = "nullif(h.client_reference_id, '')"
 
-PRICES_CUSTOMERS: Final = _customers(_ABOUT_PRICES)
+PRICES_CUSTOMERS: Final = _customers(_KNOWN_BY_SALES)
 PRICES_SUBSCRIPTIONS: Final = (
     _of_prices("subscriptions", "subscription_items", "subscription_id"),
-    _of_customers("subscriptions", _SESSION_OF_SUBSCRIPTION, _ABOUT_PRICES),
+    _of_customers("subscriptions", _SESSION_OF_SUBSCRIPTION, _KNOWN_BY_SALES),
 )
 PRICES_PURCHASES: Final = (
     _of_prices("purchases", "purchase_lines", "purchase_id"),
-    _of_customers("purchases", _SESSION_OF_PURCHASE, _ABOUT_PRICES),
+    _of_customers("purchases", _SESSION_OF_PURCHASE, _KNOWN_BY_SALES),
 )
 """Of what was bought by `:prices`, and of customers of whom somebody who bought by them tells."""
 
-PROJECT_CUSTOMERS: Final = _customers(_ABOUT_PROJECT)
+PROJECT_CUSTOMERS: Final = _customers(_KNOWN_IN_PROJECT)
 PROJECT_SUBSCRIPTIONS: Final = (
     _of_project("subscriptions"),
-    _of_customers("subscriptions", _SESSION_OF_SUBSCRIPTION, _ABOUT_PROJECT),
+    _of_customers("subscriptions", _SESSION_OF_SUBSCRIPTION, _KNOWN_IN_PROJECT),
 )
 PROJECT_PURCHASES: Final = (
     _of_project("purchases"),
-    _of_customers("purchases", _SESSION_OF_PURCHASE, _ABOUT_PROJECT),
+    _of_customers("purchases", _SESSION_OF_PURCHASE, _KNOWN_IN_PROJECT),
 )
 """Of what names `:project`, and of customers of whom that is said."""
 

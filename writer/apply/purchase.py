@@ -42,7 +42,7 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
     if session.one_time_lines:
         await connection.execute(_UPSERT, _row(session, owned))
         await _write_lines(connection, session, {line_id: refs[key] for line_id, key in keys.items()})
-    if session.subscription_id is not None and _named_user(session) is not None:
+    if session.subscription_id is not None:
         await connection.execute(_NAME_SUBSCRIBER, {"id": session.subscription_id, "user_id": _named_user(session)})
     revisions = await recompute.users(connection, set(refs.values()), cause)
     return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)

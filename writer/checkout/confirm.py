@@ -88,7 +88,7 @@ class Confirm:
         if session is None or not await self._is_ours(holder, session):
             detail = f"{holder.project} has no checkout session {session_id}"
             raise Problem(HTTPStatus.NOT_FOUND, "unknown_session", detail)
-        owner = await self._owner(holder, session)
+        owner = await self._owner(session)
         if user is not None and owner is not None and owner != user:
             detail = f"{session_id} is not a checkout of {user}; do not show its user's entitlements to them"
             raise Problem(HTTPStatus.FORBIDDEN, "session_of_another_user", detail)
@@ -108,14 +108,14 @@ class Confirm:
 
         return await self._transactions.run(read)
 
-    async def _owner(self, holder: KeyHolder, session: Mapping[str, Any]) -> UserId | None:
+    async def _owner(self, session: Mapping[str, Any]) -> UserId | None:
         named = (session.get("metadata") or {}).get("user_id") or session.get("client_reference_id")
         if named:
             return UserId(named)
 
         async def read(connection: AsyncConnection) -> UserId | None:
-            parameters = {"project_id": holder.project_id, "customer": session.get("customer")}
-            found = (await connection.execute(_CUSTOMER_OF, parameters)).scalar_one_or_none()
+            parameters = {"customer": session.get("customer")}
+            found = (await connection.execute(_CUSTOMERS_USER, parameters)).scalar_one_or_none()
             return None if found is None else UserId(found)
 
         return await self._transactions.run(read)
@@ -157,7 +157,4 @@ _SOLD_HERE: Final = text("""
 SELECT EXISTS (SELECT FROM prices WHERE id = ANY(CAST(:prices AS text[])) AND project_id = :project_id)
 """)
 
-_CUSTOMER_OF: Final = text("""
-SELECT u.user_id FROM stripe_customers c JOIN users u ON u.id = c.user_ref
-WHERE c.id = CAST(:customer AS text) AND u.project_id = :project_id
-""")
+_CUSTOMERS_USER: Final = text("SELECT user_id FROM stripe_customers WHERE id = CAST(:customer AS text)")
