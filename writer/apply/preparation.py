@@ -220,10 +220,8 @@ class Preparation:
             await self._linked.apply_object(ObjectKind.SUBSCRIPTION, source, as_of, cause)
 
     async def _unknown(self, known: Statement, ids: Collection[str]) -> list[str]:
-        if not ids:
-            return []
-        found = await known.run_alone(self._engine, {"ids": list(ids)})
-        return sorted(set(ids).difference(row.id for row in found))
+        # One by one, and it is nearly always one: a statement for a list would be planned anew for every event.
+        return [one for one in sorted(ids) if not await known.run_alone(self._engine, {"id": one})]
 
 
 # An event of the latest invoice that waits to be worked on will tell by itself.
@@ -232,9 +230,6 @@ SELECT EXISTS (SELECT FROM invoices WHERE subscription_id = :id AND status = 'op
     OR EXISTS (SELECT FROM webhook_events WHERE object_id = CAST(:latest AS text) AND status = 'pending')
 """)
 
-# Which are known, and not which are not: that would be planned anew for every event.
-_KNOWN_PRICES: Final = Statement("""
-SELECT p.id FROM prices p WHERE p.id = ANY(:ids) AND EXISTS (SELECT FROM products m WHERE m.id = p.product_id)
-""")
+_KNOWN_PRICES: Final = Statement("SELECT 1 FROM prices p JOIN products m ON m.id = p.product_id WHERE p.id = :id")
 
-_KNOWN_PRODUCTS: Final = Statement("SELECT id FROM products WHERE id = ANY(:ids)")
+_KNOWN_PRODUCTS: Final = Statement("SELECT 1 FROM products WHERE id = :id")
