@@ -8,9 +8,10 @@ from typing import Any, Final, assert_never
 
 from common import document as documents
 from common.answers import CheckQuery, check_answer
+from common.catalogue import Feature
 from common.clock import Clock
 from common.document import Document
-from common.identifiers import ProjectId, UserId
+from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
 from common.problems import Problem, bad_request
 from sidecar.asking import Asker
@@ -44,6 +45,10 @@ class Answerer:
             detail = f"this sidecar does not hold that project; it holds {', '.join(allowed)}"
             raise Problem(HTTPStatus.NOT_FOUND, "unknown_project", detail, projects=allowed)
         return project
+
+    def features(self, project: Project) -> Mapping[FeatureCode, Feature]:
+        """The project's features as the copy has them now; Problem 503 `not_synced` before the first load."""
+        return _copy(project).catalogue.features
 
     async def check(self, project: Project, query: CheckQuery) -> Judged:
         """Answer one question; Problem 503 `not_synced` before the first load."""

@@ -23,6 +23,7 @@ from sidecar.follower import Follower
 from sidecar.inbox import Inbox
 from sidecar.management import Management
 from sidecar.metrics import Metrics
+from sidecar.ofrep import Ofrep
 from sidecar.origin import WriterOrigin
 from sidecar.presence import Presence
 from sidecar.project import Project
@@ -66,7 +67,8 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         asker = Asker(parts.origin, parts.metrics, parts.clock)
         stack.push_async_callback(asker.close)
         answerer = Answerer(projects, asker, parts.clock)
-        api = Api(answerer, parts.metrics.checks)
+        served = Api(answerer, parts.metrics.checks).application()
+        Ofrep(answerer, parts.metrics, None).add_routes(served)
         lane = FastLane(projects, parts.metrics.checks, parts.clock)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
@@ -74,9 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         for project in projects.values():
             _follow(project, parts, tasks)
         managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
-        served_at = await stack.enter_async_context(
-            listening(api.application(), settings.listen, FastServer.with_lane(lane))
-        )
+        served_at = await stack.enter_async_context(listening(served, settings.listen, FastServer.with_lane(lane)))
         _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
         yield Sidecar(served_at, managed_at, projects)
 

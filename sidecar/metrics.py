@@ -38,6 +38,7 @@ class Metrics:
             "refused_messages", "Messages and documents that could not be read", "project", "kind"
         )
         self.origin_questions = self._counter("origin_questions", "Users asked of the writer", "project", "outcome")
+        self.ofrep_bulks = self._counter("ofrep_bulk_evaluations", "Evaluations of all flags, by outcome", "outcome")
         self.crashes = self._counter("task_crashes", "Background tasks that crashed", "task")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
