@@ -1,14 +1,18 @@
 """Faults of the database as background work meets them, and outages that are told once."""
 
+import asyncio
 import logging
 import random
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.backoff import Backoff
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -61,3 +65,23 @@ def pauses() -> Backoff:
 def jittered(seconds: float) -> float:
     """About `seconds`: so that many who wait alike do not come at once."""
     return seconds * SPREAD.uniform(0.8, 1.2)
+
+
+async def work_off(step: Callable[[], Awaitable[T]], rest: Callable[[T], Awaitable[None]], outage: Outage) -> None:
+    """Take one step after another until cancelled, each followed by the rest that it calls for.
+
+    An outage of the database is waited out; other errors are raised.
+    """
+    backoff = pauses()
+    while True:
+        try:
+            came = await step()
+        except DATABASE_FAULTS as error:
+            if not is_outage(error):
+                raise
+            outage.failed(error)
+            await asyncio.sleep(backoff.wait())
+        else:
+            outage.worked()
+            backoff.reset()
+            await rest(came)

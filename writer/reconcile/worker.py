@@ -17,7 +17,7 @@ from writer.reconcile.reconciler import Reconciler
 from writer.reconcile.runs import CLAIM_SECONDS, ClaimLostError, Run, RunId
 from writer.reconcile.stages import RunKind
 from writer.schedule import Schedule
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, jittered, pauses
+from writer.supervision import DATABASE_FAULTS, Outage, is_outage, jittered, work_off
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -58,21 +58,16 @@ class Worker:
 
     async def run(self) -> None:
         """Work on reconcile runs as they come, until cancelled; an outage of the database is waited out."""
-        backoff = pauses()
-        while True:
-            try:
-                worked = await self.work_on(RunKind.RECONCILE)
-                await self._look()
-            except DATABASE_FAULTS as error:
-                if not is_outage(error):
-                    raise
-                self._outage.failed(error)
-                await asyncio.sleep(backoff.wait())
-                continue
-            self._outage.worked()
-            backoff.reset()
-            if worked is None:
-                await self._wakeup.wait(jittered(_POLL_SECONDS))
+        await work_off(self._next_one, self._wait_after, self._outage)
+
+    async def _next_one(self) -> Run | None:
+        worked = await self.work_on(RunKind.RECONCILE)
+        await self._look()
+        return worked
+
+    async def _wait_after(self, worked: Run | None) -> None:
+        if worked is None:
+            await self._wakeup.wait(jittered(_POLL_SECONDS))
 
     async def work_on(self, kind: RunKind, run_id: RunId | None = None, told: Told = _nobody) -> Run | None:
         """Claim a run that is due and work on it until it is done or has to wait; None: there is none to claim.

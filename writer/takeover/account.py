@@ -136,8 +136,8 @@ def _invoice(account: Account, one: Json) -> None:
     if invoice.subscription_id is not None:
         if invoice.status == "open":
             account.open_invoices[invoice.subscription_id].append(invoice)
-    elif invoice.status == "paid":
-        account.one_off_invoices[invoice.id] = tuple(filter(None, map(_price_of, fields.rows(one, "lines"))))
+    elif invoice.status == "paid" and (prices := tuple(filter(None, map(_price_of, fields.rows(one, "lines"))))):
+        account.one_off_invoices[invoice.id] = prices
 
 
 def _price_of(line: Mapping[str, Any]) -> str | None:

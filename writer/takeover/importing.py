@@ -18,13 +18,14 @@ from writer.operations import audit
 from writer.operations.audit import Act, Actor
 from writer.operations.operating import Ground
 from writer.reconcile import runs
+from writer.reconcile.abreast import Abreast
 from writer.reconcile.assembly import standalone, worker
 from writer.reconcile.runs import Run, RunId
 from writer.reconcile.stages import RunKind
 from writer.settings import GraceSettings
 from writer.takeover import account, here, links, owners, report
 from writer.takeover.customer_map import Mapped
-from writer.takeover.links import Linking, Links
+from writer.takeover.links import Link, Linking, Links
 from writer.takeover.report import ImportReport
 from writer.wakeup import Wakeup
 
@@ -91,10 +92,16 @@ class Import:
             livemode=self._livemode,
         )
         linking = Linking(ground.transactions, station.applier.assignment, livemode=self._livemode)
-        linked = 0
-        for done, one in enumerate(survey.links.links, start=1):
-            linked += await linking.write(one, actor)
-            linking_told(done, len(survey.links.links))
+        told_of = 0
+
+        async def link(one: Link) -> bool:
+            nonlocal told_of
+            is_new = await linking.write(one, actor)
+            told_of += 1
+            linking_told(told_of, len(survey.links.links))
+            return is_new
+
+        linked = sum(await Abreast(station.pause).each(survey.links.links, link))
         run = await ground.transactions.run(lambda connection: self._begin(connection, actor))
         working = worker(station, Wakeup())
         while run.finished_at is None:
