@@ -1,5 +1,6 @@
 """The composition root: the one place that names the parts and puts them together."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,10 +18,12 @@ from sidecar.answering import Answerer
 from sidecar.api import Api
 from sidecar.asking import Asker
 from sidecar.bootstrap import Bootstrap
+from sidecar.disk import Disk
 from sidecar.fast_connection import FastServer
 from sidecar.fast_lane import FastLane
 from sidecar.follower import Follower
 from sidecar.inbox import Inbox
+from sidecar.keeper import Keeper
 from sidecar.management import Management
 from sidecar.metrics import Metrics
 from sidecar.ofrep import Ofrep
@@ -72,9 +75,10 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         lane = FastLane(projects, parts.metrics.checks, parts.clock)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
+        keepers = await _keepers(projects, parts, stack)
         stack.push_async_callback(tasks.stop)
         for project in projects.values():
-            _follow(project, parts, tasks)
+            _follow(project, parts, tasks, keepers.get(project.id))
         managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
         served_at = await stack.enter_async_context(listening(served, settings.listen, FastServer.with_lane(lane)))
         _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
@@ -98,7 +102,25 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     return _Parts(settings, cache, origin, metrics, refusals, SystemClock(), Random())  # noqa: S311 - jitter only
 
 
-def _follow(project: Project, parts: _Parts, tasks: Tasks) -> None:
+async def _keepers(projects: dict[ProjectId, Project], parts: _Parts, stack: AsyncExitStack) -> dict[ProjectId, Keeper]:
+    """What keeps copies on disk; each saves a last time once nothing changes them any more."""
+    settings = parts.settings
+    if settings.snapshot_dir is None:
+        return {}
+    disk = Disk(settings.snapshot_dir)
+    try:
+        await asyncio.to_thread(disk.prepare)
+    except OSError as error:  # an app's own disk is no reason not to answer
+        _log.error("cannot use SIDECAR_SNAPSHOT_DIR error=%s; saving is tried all the same", error)
+    keepers: dict[ProjectId, Keeper] = {}
+    for project in projects.values():
+        keeper = Keeper(project, disk, parts.metrics, parts.clock, parts.rng, settings.snapshot_every)
+        stack.push_async_callback(keeper.last_save)
+        keepers[project.id] = keeper
+    return keepers
+
+
+def _follow(project: Project, parts: _Parts, tasks: Tasks, keeper: Keeper | None) -> None:
     clock, rng = parts.clock, parts.rng
     inbox = Inbox()
     subscribed: Callable[[], Awaitable[None]] = _at_once
@@ -114,9 +136,12 @@ def _follow(project: Project, parts: _Parts, tasks: Tasks) -> None:
             WriterFeed(project, parts.origin, inbox, parts.refusals, clock, rng).run,
         )
     bootstrap = Bootstrap(project.id, parts.cache, parts.origin, clock)
-    repair = Repair(project, bootstrap, parts.cache, parts.origin, parts.metrics, parts.refusals, clock)
+    restore = None if keeper is None else keeper.restore
+    repair = Repair(project, bootstrap, parts.cache, parts.origin, parts.metrics, parts.refusals, clock, restore)
     follower = Follower(project, inbox, repair, subscribed, parts.metrics, clock, rng)
     tasks.start(f"follower {project.id}", follower.run)
+    if keeper is not None:
+        tasks.start(f"keeper {project.id}", keeper.run)
 
 
 async def _at_once() -> None:

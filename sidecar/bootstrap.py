@@ -17,7 +17,7 @@ from common.position import Position
 from common.transfer import SnapshotHead
 from sidecar.catchup import Apply, ChangeLog, fill_from_log
 from sidecar.replica import Applied, Copy
-from sidecar.sources import CacheMeta, Source, UnavailableError, UnreadableError
+from sidecar.sources import CacheMeta, Live, Source, UnavailableError, UnreadableError
 
 _LOG_READS: Final = 4
 _LOG_PAUSE: Final = 0.05  # a document stands in Redis a moment before Redis says so
@@ -65,6 +65,8 @@ class Loaded:
     source: Source
     current_at: float | None
     """When it was known to hold everything committed (monotonic seconds); None where its source cannot tell."""
+    age: float = 0.0
+    """Where it cannot: for how many seconds it may have been out of date already."""
 
 
 class Bootstrap:
@@ -76,7 +78,7 @@ class Bootstrap:
         self._origin = origin
         self._clock = clock
 
-    async def load(self, source: Source) -> Loaded:
+    async def load(self, source: Live) -> Loaded:
         """Load everything from one source.
 
         Raises:

@@ -57,8 +57,9 @@ class Follower:
     async def run(self) -> None:
         """Load what is not loaded, then follow, forever."""
         if not self._project.replica.synced:
+            restored = await self._repair.restore()  # answers at once, before anybody is asked
             await self._subscribed()  # first subscribe, then load: what changes meanwhile waits in the inbox
-            self._need(Needed.START)
+            self._need(Needed.GAP if restored else Needed.START)
         while True:
             while self._due_in() == 0.0:
                 await self._mend()

@@ -37,6 +37,10 @@ class Metrics:
         self.refused = self._counter(
             "refused_messages", "Messages and documents that could not be read", "project", "kind"
         )
+        self.refused_copies = self._counter(
+            "refused_copies", "Copies on disk that were not taken at the start", "project", "kind"
+        )
+        self.saves = self._counter("copy_saves", "Copies saved to disk, or not", "project", "outcome")
         self.origin_questions = self._counter("origin_questions", "Users asked of the writer", "project", "outcome")
         self.ofrep_bulks = self._counter("ofrep_bulk_evaluations", "Evaluations of all flags, by outcome", "outcome")
         self.crashes = self._counter("task_crashes", "Background tasks that crashed", "task")

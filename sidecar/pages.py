@@ -5,6 +5,7 @@ it grows. Pages cost a few bytes a record, and they grow one at a time (linear h
 Pages are immutable: a reader, or a snapshot on its way to disk, that holds the list's copy holds that state for good.
 
 Keys are non-empty UTF-8 and records are UTF-8, in which the bytes 0xFE and 0xFF never occur: they part what is stored.
+0xFD, which does not either, is left to whoever strings pages together.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,16 @@ from zlib import crc32
 PER_PAGE: Final = 8
 """Records of a page, on average: fewer cost memory, more cost time."""
 
-_RECORD: Final = b"\xff"
-_VALUE: Final = b"\xfe"
-EMPTY: Final = _RECORD
+MARK: Final = b"\xff"
+"""Before each record of a page, and at its end."""
+
+VALUE: Final = b"\xfe"
+"""Between a key and its record."""
+
+BETWEEN: Final = b"\xfd"
+"""Between pages that are strung together."""
+
+EMPTY: Final = MARK
 """A page without records; every page ends with the mark at which a next record would begin."""
 
 
@@ -49,7 +57,7 @@ class Pages:
         index = self.place(hash_of(key))
         page = self.pages[index]
         start, end = _span(page, key)
-        self.pages[index] = b"".join((page[:start], _RECORD, key, _VALUE, record, page[end:]))
+        self.pages[index] = b"".join((page[:start], MARK, key, VALUE, record, page[end:]))
         if start == end:
             self.count += 1
             if self.count > self._room:
@@ -87,8 +95,8 @@ class Pages:
         old = new & self._half
         stay: list[bytes] = []
         go: list[bytes] = []
-        for record in self.pages[old].split(_RECORD)[1:-1]:
-            key = record[: record.index(_VALUE)]
+        for record in self.pages[old].split(MARK)[1:-1]:
+            key = record[: record.index(VALUE)]
             (go if self.place(hash_of(key)) == new else stay).append(record)
         self.pages[old], self.pages[new] = _joined(stay), _joined(go)
 
@@ -105,14 +113,14 @@ def find(page: bytes, key: bytes) -> bytes | None:
     if start < 0:
         return None
     start += len(head)
-    return page[start : page.index(_RECORD, start)]
+    return page[start : page.index(MARK, start)]
 
 
 def entries(pages: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Every key with its record."""
     for page in pages:
-        for stored in page.split(_RECORD)[1:-1]:
-            key, _, record = stored.partition(_VALUE)
+        for stored in page.split(MARK)[1:-1]:
+            key, _, record = stored.partition(VALUE)
             yield key, record
 
 
@@ -124,8 +132,8 @@ def _span(page: bytes, key: bytes) -> tuple[int, int]:
     """From where to where a key's record stands; the page's beginning twice where there is none."""
     head = _head(key)
     start = page.find(head)
-    return (0, 0) if start < 0 else (start, page.index(_RECORD, start + len(head)))
+    return (0, 0) if start < 0 else (start, page.index(MARK, start + len(head)))
 
 
 def _joined(records: list[bytes]) -> bytes:
-    return b"".join((_RECORD, _RECORD.join(records), _RECORD)) if records else EMPTY
+    return b"".join((MARK, MARK.join(records), MARK)) if records else EMPTY

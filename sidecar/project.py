@@ -1,8 +1,10 @@
 """One project as every part of the sidecar sees it: its replica, its age, and how it is being kept in step."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from common.clock import Instant
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.wire import Change
@@ -26,6 +28,27 @@ class Mode(StrEnum):
     NONE = "none"
 
 
+@dataclass(slots=True)
+class OnDisk:
+    """What is on disk of a project, for people to look at."""
+
+    position: Position | None = None
+    saved_at: Instant | None = None
+    error: str | None = None
+    """Why the last save failed."""
+    refused: str | None = None
+    """Why what stood there at the start was not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the first copy came."""
+
+    source: Source
+    seconds: float
+    """Since the project began to be followed."""
+
+
 class Project:
     """The live state of one project. Only its follower writes to it."""
 
@@ -40,6 +63,10 @@ class Project:
         """Where the copy in use was loaded from."""
         self.differing: tuple[UserId, ...] = ()
         """Users found differing after the last repair."""
+        self.started: Start | None = None
+        """None before the first load."""
+        self.on_disk: OnDisk | None = None
+        """None where nothing is kept on disk."""
         self._heartbeats: dict[Source, float] = {}
         self._ahead_since: float | None = None
 
@@ -59,14 +86,19 @@ class Project:
             self._moved(copy)
         return outcome
 
-    def install(self, candidate: Copy, source: Source, current_at: float | None, now: float) -> Installed:
-        """Answer from a freshly loaded copy if it is better; `current_at`: when it was known to be current."""
+    def install(
+        self, candidate: Copy, source: Source, current_at: float | None, now: float, age: float = 0.0
+    ) -> Installed:
+        """Answer from a freshly loaded copy if it is better.
+
+        `current_at`: when it was known to be current; `age`: else, how many seconds ago that was at the latest.
+        """
         outcome = self.replica.install(candidate)
         if outcome is Installed.INSTALLED:
             self.source = source
             self.head = candidate.position if self.head is None else max(self.head, candidate.position)
             self._ahead_since = None  # should it be so still, the next heartbeat will show it
-            self.freshness.loaded(now)
+            self.freshness.loaded(now - age)
             if current_at is not None:
                 self.freshness.confirmed(current_at)
             self._moved(candidate)

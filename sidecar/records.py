@@ -9,7 +9,7 @@ many users share: it is held once, and named by number.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
@@ -39,10 +39,12 @@ class Grants:
     __slots__ = ("_numbers", "listed")
 
     def __init__(self, listed: Sequence[list[Any]] = ()) -> None:
+        """`listed`: grants that have numbers already, by number; one may have several."""
         self.listed: list[list[Any]] = []
         self._numbers: dict[bytes, int] = {}
-        for grant in listed:
-            self.number(*grant)
+        for number, grant in enumerate(listed):
+            self.listed.append(grant)
+            self._numbers.setdefault(orjson.dumps(grant), number)
 
     def number(self, feature: str, source: str, value: Any) -> int | list[Any]:
         """The grant's number, or the grant itself once there are too many."""
@@ -67,6 +69,13 @@ class Records:
         self._project = project
         self.grants = Grants()
         self.pages = Pages.with_room(expected)
+
+    @classmethod
+    def restored(cls, project: ProjectId, grants: Grants, pages: Pages) -> Self:
+        """Records that were packed before, with the grants that they name."""
+        records = cls(project)
+        records.grants, records.pages = grants, pages
+        return records
 
     def __len__(self) -> int:
         return self.pages.count

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import Final
 
@@ -11,10 +12,10 @@ from common.position import Position
 from sidecar.bootstrap import Bootstrap, Loaded
 from sidecar.catchup import Apply, ChangeLog, ChangesOrigin, Filled, fill_from_log, fill_from_origin
 from sidecar.metrics import Metrics
-from sidecar.project import Project
+from sidecar.project import Project, Start
 from sidecar.refusals import Refusals
 from sidecar.replica import Copy, Installed
-from sidecar.sources import AheadError, Source, SourceError, UnavailableError, UnreadableError
+from sidecar.sources import LIVE, AheadError, Source, SourceError, UnavailableError, UnreadableError
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,9 @@ class Repair:
         metrics: Metrics,
         refusals: Refusals,
         clock: Clock,
+        restore: Callable[[], Awaitable[Loaded | None]] | None = None,
     ) -> None:
+        """`restore`: how to come by the copy that is kept on disk."""
         self._project = project
         self._bootstrap = bootstrap
         self._log = log
@@ -58,6 +61,13 @@ class Repair:
         self._metrics = metrics
         self._refusals = refusals
         self._clock = clock
+        self._restore = restore
+        self._began = clock.monotonic()
+
+    async def restore(self) -> bool:
+        """Answer from what is kept on disk, if there is something; whether there is."""
+        loaded = None if self._restore is None else await self._restore()
+        return loaded is not None and await self._install(loaded, Needed.START, [])
 
     async def fill(self, target: Position | None, apply: Apply) -> bool:
         """Bring the copy to `target`, or to the log's end; False when only a load can help.
@@ -94,7 +104,7 @@ class Repair:
         """
         spare: Loaded | None = None
         reasons: list[str] = []
-        for source in sorted(Source, key=lambda source: source is not first):
+        for source in sorted(LIVE, key=lambda source: source is not first):
             try:
                 loaded = await self._bootstrap.load(source)
             except SourceError as error:
@@ -130,10 +140,12 @@ class Repair:
         project, copy = self._project, loaded.copy
         replaced = project.replica.copy
         now = self._clock.monotonic()
-        outcome = project.install(copy, loaded.source, loaded.current_at, now)
+        outcome = project.install(copy, loaded.source, loaded.current_at, now, loaded.age)
         if outcome is not Installed.INSTALLED:
             reasons.append(f"{loaded.source}: what it holds is {outcome} ({copy.position.token})")
             return False
+        if project.started is None:
+            project.started = Start(loaded.source, now - self._began)
         self._metrics.loads.labels(project.id, loaded.source.value, reason.name.lower()).inc()
         _log.info(
             "loaded project=%s source=%s reason=%s position=%s users=%d complete=%s",

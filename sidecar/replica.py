@@ -5,14 +5,15 @@ Nothing here waits or does I/O. `bootstrap` fills a `Copy` aside, `follower` app
 """
 
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, Self, assert_never
 
 from common.catalogue import Catalogue
 from common.document import Document, Entitlement, digest_of
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
 from common.wire import CatalogChanged, Change, UserChanged
-from sidecar.records import Records
+from sidecar.pages import Pages
+from sidecar.records import Grants, Records
 
 
 class Applied(StrEnum):
@@ -73,6 +74,21 @@ class Copy:
         """Counts whatever changes what an answer says of the copy itself: its position, its proof."""
         self.digest = 0
         self.records = Records(project)
+
+    @classmethod
+    def restored(
+        cls,
+        project: ProjectId,
+        catalogue: Catalogue,
+        position: Position,
+        grants: list[list[Any]],
+        pages: list[bytes],
+        count: int,
+    ) -> Self:
+        """A copy out of what another one was made of."""
+        copy = cls(project, catalogue, position)
+        copy.records = Records.restored(project, Grants(grants), Pages(pages, count))
+        return copy
 
     @property
     def count(self) -> int:

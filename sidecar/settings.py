@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from common.catalogue import OnStale
@@ -11,7 +12,6 @@ from common.identifiers import IdentifierError, ProjectId, project_id
 from common.logs import LogLevel
 from common.settings import Address, Reader, Secret, TcpAddress
 from sidecar.freshness import StalePolicy
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -24,6 +24,10 @@ class Settings:
     listen: Address
     management_listen: Address
     policy: StalePolicy
+    snapshot_dir: Path | None
+    """Where copies are kept; None: nowhere."""
+    snapshot_every: float
+    """Seconds between two saves."""
     log_level: LogLevel
     instance: str
 
@@ -48,6 +52,8 @@ class Settings:
             listen=reader.address("SIDECAR_LISTEN", TcpAddress("127.0.0.1", 7070)),
             management_listen=reader.address("SIDECAR_MANAGEMENT_LISTEN", TcpAddress("127.0.0.1", 7071)),
             policy=_policy(reader),
+            snapshot_dir=_folder(reader),
+            snapshot_every=reader.duration("SIDECAR_SNAPSHOT_EVERY", 60.0, least=0.1),
             log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
             instance=reader.text("SIDECAR_INSTANCE", f"{socket.gethostname()}-{os.getpid()}"),
         )
@@ -65,6 +71,13 @@ def _projects(reader: Reader) -> tuple[ProjectId, ...]:
     if len(set(names)) != len(names):
         reader.fault("SIDECAR_PROJECT", "names a project twice")
     return tuple(names)
+
+
+def _folder(reader: Reader) -> Path | None:
+    text = reader.optional_text("SIDECAR_SNAPSHOT_DIR")
+    if text is not None and not text.startswith("/"):
+        reader.fault("SIDECAR_SNAPSHOT_DIR", "must be an absolute path: what the process is started in may change")
+    return None if text is None else Path(text)
 
 
 def _policy(reader: Reader) -> StalePolicy:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Literal
 
 from common import wire
 from common.identifiers import ProjectId
@@ -14,6 +15,14 @@ class Source(StrEnum):
 
     REDIS = "redis"
     WRITER = "writer"
+    DISK = "disk"
+    """The copy's own file: only at the start, and only to be followed by one of the others."""
+
+
+Live = Literal[Source.REDIS, Source.WRITER]
+
+LIVE: Final[tuple[Live, ...]] = (Source.REDIS, Source.WRITER)
+"""Sources that move on."""
 
 
 class SourceError(Exception):
