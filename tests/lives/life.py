@@ -15,9 +15,9 @@ from tests.lives.story import NAMING, Customer, Story
 _DAYS: Final = (1, 6, 20, 45)
 _DIES: Final = 0.15
 _TRIES: Final = 0.2
-_COMES_BACK: Final = 0.7
+_COMES_BACK: Final = 0.6
 _IN_THE_WRONG_SHOP: Final = 0.05
-_REGRETS: Final = 0.12
+_REGRETS: Final = 0.15
 """How often what was just bought is given back at once, so that the refund may be told before its purchase."""
 
 
@@ -84,8 +84,8 @@ def _checkout(story: Story) -> None:
         story.unpaid.append(name)
     buyer = {} if customer is None else {"customer": customer.name}
     story.act("checkout", name=name, mode=mode, lines=lines, outcome=outcome, **buyer, **told, **extra)
-    if rng.random() < 0.5:
-        story.act("confirm", session=name)
+    if rng.random() < _COMES_BACK:
+        _come_back(story, name, regrets=mode == "subscription" and rng.random() < _REGRETS)
     if name in story.paid and rng.random() < _REGRETS:
         _refund_of(story, name)
 
@@ -116,7 +116,16 @@ def _order(story: Story) -> None:
         clicks=clicks, keys=keys, outcome=outcome, **trial,
     )  # fmt: skip
     if rng.random() < _COMES_BACK:
-        story.act("confirm", session=name)
+        _come_back(story, name, regrets=recurring and rng.random() < _REGRETS)
+
+
+def _come_back(story: Story, session: str, *, regrets: bool) -> None:
+    """To the shop, whose app confirms; those who regret cancel in the same second."""
+    if regrets:
+        how = story.draw(("now", 2), ("period_end", 1))
+        story.act("regret", session=session, subscription=f"{session}.subscription", how=how)
+    else:
+        story.act("confirm", session=session)
 
 
 def _confirm(story: Story) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import SECOND, Instant
 from writer import recompute
 from writer.apply import objects, owners, payment
+from writer.db.direct import Statement
 from writer.domain import entitle
 from writer.domain.sources import Item, SubscriptionSource
 from writer.domain.stripe import watermark
@@ -81,11 +82,9 @@ def _cancellation_has_grace() -> None:
 
 def _users_are_not_locked() -> None:
     """Two sources of one user are computed side by side."""
-    for name in ("_LOCK_USERS", "_LOCK_REFS"):
-        statement = str(getattr(recompute, name))
-        setattr(
-            recompute, name, text(statement.replace(" FOR NO KEY UPDATE OF u", "").replace(" FOR NO KEY UPDATE", ""))
-        )
+    _replace_text(recompute, "_LOCK_USER", "FOR NO KEY UPDATE", "")
+    _replace_text(recompute, "_LOCK_USERS", "FOR NO KEY UPDATE OF u", "")
+    _replace_text(recompute, "_LOCK_REFS", "FOR NO KEY UPDATE", "")
 
 
 def _objects_are_not_locked() -> None:
@@ -113,11 +112,16 @@ def _put(place: Any, name: str, value: Any) -> None:
 
 
 def _replace_text(module: Any, name: str, old: str, new: str) -> None:
-    statement = str(getattr(module, name))
-    changed = " ".join(statement.split()).replace(" ".join(old.split()), new)
-    if changed == " ".join(statement.split()):
+    statement = getattr(module, name)
+    straight = isinstance(statement, Statement)  # on the driver, without SQLAlchemy
+    sql = " ".join(str(vars(statement)["_sql"] if straight else statement).split())
+    changed = sql.replace(" ".join(old.split()), new)
+    if changed == sql:
         raise AssertionError(f"{name} does not hold {old!r} any more")
-    _put(module, name, text(changed))
+    if straight:
+        _put(statement, "_sql", changed)
+    else:
+        _put(module, name, text(changed))
 
 
 MUTATIONS: Final[dict[str, Callable[[], None]]] = {

@@ -1,5 +1,8 @@
 """Whatever happened, in whatever order it was told: documents over time equal what Stripe itself holds in the end."""
 
+import asyncio
+import sys
+
 import pytest
 
 from sandbox.postgres import PostgresServer
@@ -51,6 +54,13 @@ async def test_what_once_went_wrong_goes_well(ground: Ground, name: str) -> None
     outcome = await play(ground, town, name="regression")
     assert not outcome.differences, told(town, outcome)
     assert not outcome.refused
+
+
+async def test_each_way_to_break_the_writer_finds_what_it_breaks() -> None:
+    """A mutation of something that is called otherwise by now would prove nothing, and says so."""
+    breaking = "from tests.lives import mutations\nfor one in mutations.MUTATIONS.values(): one()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", breaking)
+    assert await process.wait() == 0
 
 
 async def test_a_broken_writer_is_noticed(ground: Ground) -> None:

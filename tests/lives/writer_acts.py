@@ -1,10 +1,12 @@
 """The acts that are done at the writer: gifts by hand, declared catalogues, and the confirm of a payer who is back."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
 from common.clock import SECOND, Instant, format_time
+from tests.lives import acts
 from tests.lives.account import Gift, Json
 from tests.lives.oracle import DAY
 from tests.lives.plan import Act
@@ -71,17 +73,25 @@ async def _confirm(town: Town, api: WriterApi, act: Act) -> bool:
     return status == HTTPStatus.OK
 
 
+async def _regret(town: Town, api: WriterApi, act: Act) -> bool:
+    """Confirm, and cancel in the same second: the writer has just fetched what is over now."""
+    confirmed = await _confirm(town, api, act)
+    await acts.play(town, replace(act, what="cancel"))
+    return confirmed
+
+
 AT_WRITER: Final[dict[str, Callable[[Town, WriterApi, Act], Awaitable[bool]]]] = {
     "catalogue": _catalogue,
     "grant": _grant,
     "revoke": _revoke,
     "confirm": _confirm,
+    "regret": _regret,
 }
 
 
-async def play_all(town: Town, api: WriterApi, acts: Sequence[Act]) -> None:
+async def play_all(town: Town, api: WriterApi, chosen: Sequence[Act]) -> None:
     """Do them in order, while webhooks arrive."""
-    for act in acts:
+    for act in chosen:
         taken = await AT_WRITER[act.what](town, api, act)
         (town.done if taken else town.refused)[act.what] += 1
 
