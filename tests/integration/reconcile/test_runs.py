@@ -126,6 +126,33 @@ async def test_who_lost_the_run_leaves_it_alone(office: Office) -> None:
     assert await office.report(begun) == done
 
 
+async def test_a_page_that_takes_long_is_nobody_elses(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim is kept however long Stripe takes to answer."""
+    for module in ("runs", "worker"):
+        monkeypatch.setattr(f"writer.reconcile.{module}.CLAIM_SECONDS", 1.0)
+    whole, answers = StripeLists.page, asyncio.Event()
+
+    async def page(self: StripeLists, listing: Listing, **options: Any) -> Page:
+        await answers.wait()
+        return await whole(self, listing, **options)
+
+    monkeypatch.setattr(StripeLists, "page", page)
+    begun = await office.requests.begin(ACTOR, full=False)
+    working = asyncio.create_task(office.worker("slow").work_on(RunKind.RECONCILE))
+    await eventually(lambda: claimed(office, begun))
+    claims = "SELECT claimed_until > created_at + interval '3 s' AS kept FROM reconcile_runs"
+
+    async def kept() -> bool:
+        return bool((await office.town.ingest.query(claims))[0].kept)
+
+    await eventually(kept)
+    assert await office.worker("other").work_on(RunKind.RECONCILE) is None
+    answers.set()
+    done = await working
+    assert done is not None
+    assert done.finished_at is not None
+
+
 async def test_stripe_away_in_the_middle(office: Office) -> None:
     """The run waits, says why, and goes on where it was."""
     ids = await missed(office)
