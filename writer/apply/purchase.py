@@ -88,23 +88,17 @@ def paid_by(session: Session, payment_intent: str | None) -> Session:
     return session if session.payment_intent else replace(session, payment_intent=payment_intent)
 
 
-def _price_ids(session: Session) -> frozenset[str]:
-    # What was bought once is judged by itself, as when it is assigned again; recurring lines are the subscription's.
-    return frozenset(line.price_id for line in session.one_time_lines or session.lines or ())
-
-
 async def _owned(
     connection: AsyncConnection, session: Session, held: Row[Any], customer_user: UserId | None
 ) -> Ownership:
-    price_ids = _price_ids(session)
-    facts = await owners.facts(connection, session.metadata.get("project_id"), price_ids, None)
+    facts = await owners.facts(connection, session.metadata.get("project_id"), session.deciding_prices, None)
     claims = Claims(
         metadata=session.metadata,
         claimed_user_id=held.claimed_user_id,
         client_reference_id=session.client_reference_id,
         customer_user_id=customer_user,
     )
-    return resolve(claims, facts.known, price_ids)
+    return resolve(claims, facts.known, session.deciding_prices)
 
 
 def _named_user(session: Session) -> str | None:
@@ -116,7 +110,7 @@ async def _payer(connection: AsyncConnection, session: Session, claimed: str | N
     if session.customer_id is None:
         return None
     await customer_names.say(connection, session.customer_id, session.id, _name(session, claimed))
-    return await customer_names.owner(connection, session.customer_id, also=_price_ids(session))
+    return await customer_names.owner(connection, session.customer_id, also=session.deciding_prices)
 
 
 def _name(session: Session, claimed: str | None) -> Name | None:
@@ -127,7 +121,7 @@ def _name(session: Session, claimed: str | None) -> Name | None:
     except IdentifierError:
         return None
     rank = Rank.SESSION if named else Rank.CLAIMED_SESSION
-    return Name(rank, user, session.metadata.get("project_id"), _price_ids(session), session.created)
+    return Name(rank, user, session.metadata.get("project_id"), session.deciding_prices, session.created)
 
 
 async def _write_lines(connection: AsyncConnection, session: Session, refs: dict[str, int]) -> None:

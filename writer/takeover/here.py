@@ -23,6 +23,8 @@ class Here:
     declared: Mapping[int, ProjectCatalog]
     links: Mapping[str, UserId]
     """Whose a customer is."""
+    by_sessions: frozenset[str]
+    """Those of them whom only their sessions name: an earlier session of the account counts more."""
     claimed: Mapping[str, str]
     """By an operator, by subscription or session."""
     named: Mapping[str, str]
@@ -36,11 +38,13 @@ class Here:
 async def read(connection: AsyncConnection) -> Here:
     """What is known now."""
     projects = {ProjectId(row.public_id): row.id for row in await connection.execute(_PROJECTS)}
+    links = (await connection.execute(_LINKS)).all()
     bought = (await connection.execute(_BOUGHT)).all()
     return Here(
         projects=projects,
         declared={one: await tables.declared(connection, one) for one in projects.values()},
-        links={row.id: UserId(row.user_id) for row in await connection.execute(_LINKS)},
+        links={row.id: UserId(row.user_id) for row in links},
+        by_sessions=frozenset(row.id for row in links if row.by_sessions),
         claimed={row.id: row.claimed_user_id for row in bought if row.claimed_user_id is not None},
         named={row.id: row.session_user_id for row in bought if row.session_user_id is not None},
     )
@@ -82,7 +86,12 @@ def _definition(declared: ProjectCatalog, account: Account, project: int, placed
 
 _PROJECTS: Final = text("SELECT id, public_id FROM projects ORDER BY id")
 
-_LINKS: Final = text("SELECT id, user_id FROM stripe_customers WHERE user_id IS NOT NULL")
+_LINKS: Final = text("""
+SELECT c.id, c.user_id, NOT EXISTS (
+    SELECT FROM customer_names n WHERE n.customer_id = c.id AND (n.said_by = 'operator'
+        OR n.said_by = 'metadata' AND EXISTS (SELECT FROM projects p WHERE p.public_id = n.project))) AS by_sessions
+FROM stripe_customers c WHERE c.user_id IS NOT NULL
+""")
 
 _BOUGHT: Final = text("""
 SELECT id, claimed_user_id, session_user_id FROM subscriptions

@@ -27,7 +27,7 @@ class Owners:
 def decide(account: Account, here: Here, placed: Mapping[str, int], mapped: Mapping[str, Mapped]) -> Owners:
     """Whose everything is, with the customers that a map names."""
     owners = Owners()
-    owners.customers |= here.links
+    owners.customers |= {name: user for name, user in here.links.items() if name not in here.by_sessions}
     owners.customers |= {one.customer_id: one.user for one in mapped.values()}
     owners.customers |= dict(named_customers(account, here))
     projects = {str(name): project for name, project in here.projects.items()}
@@ -36,6 +36,8 @@ def decide(account: Account, here: Here, placed: Mapping[str, int], mapped: Mapp
     # What a session names makes its customer known, also for what came before it; the earliest counts.
     for session in sorted(sessions, key=lambda session: (session.created, session.id)):
         _link(owners, session, _of_session(session, owners, here, known))
+    for customer_id in here.by_sessions:
+        owners.customers.setdefault(customer_id, here.links[customer_id])
     named = dict(here.named)
     for session in reversed(sessions):
         user = session.metadata.get("user_id") or session.client_reference_id
@@ -68,7 +70,7 @@ def _of_session(session: Session, owners: Owners, here: Here, known: Known) -> O
         client_reference_id=session.client_reference_id,
         customer_user_id=owners.customers.get(session.customer_id or ""),
     )
-    return resolve(claims, known, {line.price_id for line in session.lines or ()})
+    return resolve(claims, known, session.deciding_prices)
 
 
 def _of_subscription(

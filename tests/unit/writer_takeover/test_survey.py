@@ -35,6 +35,7 @@ HERE = Here(
         MAPS: ProjectCatalog({}, {}),
     },
     links={},
+    by_sessions=frozenset(),
     claimed={},
     named={},
 )
@@ -88,6 +89,23 @@ def test_a_session_makes_its_customer_known() -> None:
     assert (_pro(_report(account)), _report(account).unassigned) == (1, [])
     made = replace(_bought(client_reference_id="bob", customer="cus_2"), subscription_id="sub_1")
     assert _report(_account(_sub(), made)).unassigned == []
+
+
+def test_an_earlier_session_of_the_account_counts_more_than_a_later_one_that_is_known() -> None:
+    """As it will once the earlier one is brought in; a claim, or what metadata say, counts more than both."""
+    account = _account(_bought(client_reference_id="ada"), _bought(object_id="cs_2"))
+    for by_sessions, users in ((frozenset({"cus_1"}), {"ada"}), (frozenset(), {"ada", "bob"})):
+        here = replace(HERE, links={"cus_1": UserId("bob")}, by_sessions=by_sessions)
+        assert _report(account, here).projects[ProjectId("shop")].users == users
+
+
+def test_a_recurring_line_does_not_decide_whose_a_purchase_is() -> None:
+    """It is the subscription's, also where it is another project's by its price."""
+    mixed = _bought(client_reference_id="ada", metadata={"project_id": "shop"}, prices=("price_life", "price_maps"))
+    lines = tuple(replace(line, recurring=line.price_id == "price_maps") for line in mixed.lines or ())
+    account = _account(replace(mixed, lines=lines))
+    account.prices["price_maps"] = Price("prod_pro", True, {"project_id": "maps"})
+    assert (_pro(_report(account)), _report(account).unassigned) == (1, [])
 
 
 def test_what_is_past_due_counts_for_thirty_days() -> None:

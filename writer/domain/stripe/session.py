@@ -55,6 +55,11 @@ class Session:
         """What was bought once. Recurring lines are the subscription's."""
         return tuple(line for line in self.lines or () if not line.recurring)
 
+    @property
+    def deciding_prices(self) -> frozenset[str]:
+        """The prices that decide whose it is: of what was bought once, as recurring lines are the subscription's."""
+        return frozenset(line.price_id for line in self.one_time_lines or self.lines or ())
+
 
 def needs_lines(source: Object) -> bool:
     """Whether it completed and sold something, which must be known; one that only keeps a card does not sell."""
