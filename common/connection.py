@@ -1,6 +1,8 @@
 """One client's connection: what is no readable HTTP is answered like any other error, and logged without its bytes."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -18,9 +20,43 @@ MAX_LINE: Final = 8190
 _LINGER_SECONDS: Final = 2.0
 """For how long the rest of a refused body is thrown away, so that its sender can read why."""
 
+HEAD_SECONDS: Final = 15.0
+"""For how long a request's head may arrive, from its first byte on: aiohttp itself would wait for an hour."""
+
+IDLE_SECONDS: Final = 600.0
+"""For how long a connection is kept on which nothing is asked; an app's pool keeps its own for less."""
+
 
 class Connection(web.RequestHandler):
     """aiohttp's own, which would show the sender's bytes, with keys among them, in the answer and in the log."""
+
+    when_lost: Callable[[], None] | None = None
+    """Called when the connection ends: an answer that lasts must not find that out only with its next words."""
+
+    _head_due: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in: a head that has begun must be whole in time."""
+        super().data_received(data)
+        waits = self._waiter is not None and not self._messages
+        if self._head_due is not None and not waits:
+            self._head_due.cancel()
+            self._head_due = None
+        elif self._head_due is None and waits and data:
+            self._head_due = self._loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection ended, orderly or not."""
+        super().connection_lost(exc)
+        if self._head_due is not None:
+            self._head_due.cancel()
+        if self.when_lost is not None:
+            self.when_lost()
+            self.when_lost = None
+
+    def _give_up(self) -> None:
+        _log.info("request too slow seconds=%g", HEAD_SECONDS)
+        self.force_close()
 
     def handle_error(
         self,
@@ -54,6 +90,7 @@ class ConnectionServer(web.Server):
             "max_line_size": MAX_LINE,
             "max_field_size": MAX_LINE,
             "lingering_time": _LINGER_SECONDS,
+            "keepalive_timeout": IDLE_SECONDS,
         }
         return cls(server.request_handler, request_factory=server.request_factory, **options)
 

@@ -64,8 +64,8 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_SECONDS:g} s"
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, "body_too_slow", detail, headers=_LAST) from error
-    except web.RequestPayloadError as error:
-        raise bad_request("malformed_body", "the body is not encoded as its headers say") from error
+    except (web.RequestPayloadError, ConnectionError) as error:  # spoiled, or its sender has gone: nobody's fault here
+        raise bad_request("malformed_body", "the body is not encoded as its headers say, or ended early") from error
     return bytes(body)
 
 

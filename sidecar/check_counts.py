@@ -38,6 +38,10 @@ class CheckCounts(Collector):
         self.seconds += seconds
         self._buckets[0 if seconds <= _QUICK else bisect_left(BOUNDS, seconds)] += 1
 
+    def outcomes(self) -> dict[str, int]:
+        """How many checks came to each outcome."""
+        return {outcome: cell[0] for outcome, cell in self._outcomes.items() if cell[0]}
+
     def describe(self) -> Iterable[Metric]:
         """Nothing is asked of it before it is registered."""
         return ()

@@ -20,13 +20,15 @@ _END: Final = b"\r\n\r\n"
 class FastConnection(Connection):
     """One client's connection."""
 
-    __slots__ = ("_between", "_body_left", "_lane")
+    __slots__ = ("_between", "_body_left", "_in_head", "_lane")
 
     def __init__(self, lane: FastLane, manager: ConnectionServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._lane = lane
         self._between = True
         """Whether the parser stands between two requests: it holds no part of one."""
+        self._in_head = False
+        """Whether the parser holds the beginning of one request's head, and nothing else."""
         self._body_left = 0
         """Bytes that are still to come of a body, where their number was told."""
 
@@ -51,26 +53,32 @@ class FastConnection(Connection):
         """Hand over to aiohttp, and see whether its parser stands between two requests afterwards."""
         waiting = len(self._messages)
         super().data_received(data)
+        if not data:  # aiohttp goes on with what it has kept back, and then the parser did not stand between requests
+            return
         if self._body_left:
             self._between = len(data) == self._body_left
             self._body_left = max(0, self._body_left - len(data))
             return
-        if not self._between:
+        if not (self._between or self._in_head):
             return
-        self._between = False
+        whole_head, self._between, self._in_head = self._between, False, False
         new = list(self._messages)[waiting:]
         if self._upgraded or len(self._messages) >= self._max_msg_queue_size:
             return
-        if new and data.endswith(_END) and all(payload is EMPTY_PAYLOAD for _, payload in new):
-            self._between = all(isinstance(message, RawRequestMessage) for message, _ in new)
-        elif len(new) == 1 and isinstance(new[0][0], RawRequestMessage):
-            self._expect_body(new[0][0], data)
+        if not new:
+            self._in_head = True
+        elif all(payload is EMPTY_PAYLOAD for _, payload in new):  # after what cannot be read the connection ends
+            self._between = data.endswith(_END)
+        elif len(new) == 1 and whole_head:
+            message = new[0][0]
+            if isinstance(message, RawRequestMessage):
+                self._expect_body(message, data)
 
     def _expect_body(self, message: RawRequestMessage, data: bytes) -> None:
-        length = message.headers.get("Content-Length", "")
-        if message.chunked or not length.isdecimal():
+        length, end = message.headers.get("Content-Length", ""), data.find(_END)
+        if not length.isdecimal() or end < 0:
             return
-        left = data.index(_END) + len(_END) + int(length) - len(data)
+        left = end + len(_END) + int(length) - len(data)
         self._between = left == 0
         self._body_left = max(0, left)
 

@@ -76,11 +76,16 @@ class FastLane:
         if found is None:
             return None
         view, era, hashed, page, since, until, _, _, _, _ = found
-        copy = view.project.replica.copy
+        project = view.project
+        copy = project.replica.copy
         if copy is None:  # not in a project of which something was decided
             return None
-        moved = began >= view.until or copy.moves != view.moves or copy is not view.copy
-        if moved and not self._renew(view, copy, began):
+        if (
+            began >= view.until
+            or copy.moves != view.moves
+            or project.freshness.moves != view.aged
+            or copy is not view.copy
+        ) and not self._renew(view, copy, began):
             return None
         pages = copy.records.pages
         if since <= now < until and era is view.era and pages.pages[pages.place(hashed)] is page:
@@ -118,7 +123,7 @@ class FastLane:
         age = freshness.age(now)
         standing = Standing(copy.position, int(age * 1000), stale=state is not State.FRESH)
         view.middle = b"," + orjson.dumps(stood(standing))[1:-1]
-        view.copy, view.moves = copy, copy.moves
+        view.copy, view.moves, view.aged = copy, copy.moves, freshness.moves
         view.until = now + (standing.age_ms + 1) / 1000 - age
         return True
 

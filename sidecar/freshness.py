@@ -39,6 +39,8 @@ class Freshness:
         self.policy = policy
         self.clock_difference: float | None = None
         """Seconds that our wall clock is ahead of the writer's, message delay included; None before a heartbeat."""
+        self.moves = 0
+        """Counts whatever changes the age but time."""
         self._since: float | None = None
         self._confirmed = False
         self._pending: deque[tuple[Position, float]] = deque()
@@ -47,11 +49,13 @@ class Freshness:
         """A copy came from a source that cannot say whether it is current: its age counts from `at`, and is stale."""
         if self._since is None:
             self._since = at
+            self.moves += 1
 
     def confirmed(self, at: float) -> None:
         """The copy holds everything that was committed at `at`."""
         self._since = at if self._since is None or not self._confirmed else max(self._since, at)
         self._confirmed = True
+        self.moves += 1
 
     def heard(self, head: Position, at: float) -> None:
         """A heartbeat said at `at` that `head` is committed; it counts once the copy has reached that."""

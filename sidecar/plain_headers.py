@@ -9,6 +9,9 @@ from typing import Final
 MOST_BYTES: Final = 4096
 """A longer request is read by the ordinary lane, which bounds each part of it by itself."""
 
+_MOST: Final = 64
+"""Headers of a block; aiohttp refuses more than 128."""
+
 _REMEMBERED: Final = 512
 _LINE: Final = re.compile(rb"([A-Za-z0-9_-]{1,64}): ((?:[!-~](?:[ -~]*[!-~])?)?)\r\n")
 _UNUSUAL: Final = re.compile(
@@ -45,4 +48,4 @@ def _plain(block: bytes) -> bool:
             return False
         names.add(name)
         at = line.end()
-    return block[at:] == b"\r\n"
+    return block[at:] == b"\r\n" and b"host" in names and len(names) <= _MOST

@@ -36,9 +36,9 @@ _LAST: Final = 2**63
 
 
 class View:
-    """A project as the fast lane sees it for a moment: the copy, and what an answer says of it."""
+    """A project as the fast lane sees it for a moment: the copy and its age, and what an answer says of them."""
 
-    __slots__ = ("basis", "copy", "era", "forms", "middle", "moves", "project", "until")
+    __slots__ = ("aged", "basis", "copy", "era", "forms", "middle", "moves", "project", "until")
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -48,6 +48,7 @@ class View:
         """Another one whenever what was decided before may not be used any more."""
         self.forms: dict[tuple[bytes, str | None], _Form] = {}
         self.moves = -1
+        self.aged = -1
         self.middle = b""
         self.until = float("-inf")
 

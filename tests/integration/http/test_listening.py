@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from common import http
+from common import connection, http
 from common.http import json_response, middleware, read_body
 from common.listening import listening
 from common.settings import TcpAddress
@@ -104,3 +104,36 @@ async def test_whoever_sends_too_slowly_is_let_go(address: str, monkeypatch: pyt
     monkeypatch.setattr(http, "BODY_SECONDS", 0.05)
     status, _, problem = await _send(address, _post(b"", "Content-Length: 10"))
     assert (status, problem["code"]) == (408, "body_too_slow")
+
+
+@pytest.mark.parametrize("sent", [b"GET /length HTTP/1.1\r\nHost: x", b"G", b"\r\n"])
+async def test_half_a_request_holds_no_connection(address: str, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """Whoever begins a request and does not go on is let go, also behind one that was whole."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
+    whole = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+    for before in (b"", whole):
+        reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
+        try:
+            if before:
+                writer.write(before)
+                await reader.readuntil(b"}")
+            writer.write(sent)
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        finally:
+            writer.close()
+
+
+async def test_a_request_that_came_in_time_is_not_cut_off(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head in two parts is as good as one, and the connection stays for the next request."""
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 1.0)
+    reader, writer = await asyncio.open_connection(*address.rsplit(":", 1))
+    try:
+        for _ in range(2):
+            writer.write(b"GET /nowhere HTTP/1.1\r\nHo")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(b"st: x\r\n\r\n")
+            assert b"404" in await asyncio.wait_for(reader.readuntil(b"}"), 10)
+            await asyncio.sleep(1.1)  # longer than a head may take
+    finally:
+        writer.close()
