@@ -116,6 +116,16 @@ async def test_what_keeps_failing_is_parked_after_the_last_try(ingest: Ingest, f
     assert list(await ingest.held()) == ["sub_2 export"]
 
 
+async def test_what_stripe_asks_to_wait_is_waited(ingest: Ingest) -> None:
+    """Retry-After counts, also where the schedule alone would try again within a second."""
+    ingest.stripe.fault = StripeUnavailableError("it answers 503", 1_800.0)
+    await ingest.deliver(stripe.thin_event("subscription", "sub_1"))
+    (row,) = await ingest.query(
+        "SELECT status, attempts, next_attempt_at >= received_at + interval '30 minutes' AS waits FROM webhook_events"
+    )
+    assert (row.status, row.attempts, row.waits) == ("pending", 1, True)
+
+
 async def test_a_refusal_is_parked_at_once(ingest: Ingest) -> None:
     """What Stripe refuses it would refuse again."""
     ingest.stripe.fault = StripeRefusedError("invalid_request", "no")
