@@ -71,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         stack.push_async_callback(asker.close)
         answerer = Answerer(projects, asker, parts.clock)
         served = Api(answerer, parts.metrics.checks).application()
-        Ofrep(answerer, parts.metrics, None).add_routes(served)
+        Ofrep(answerer, parts.metrics).add_routes(served)
         lane = FastLane(projects, parts.metrics.checks, parts.clock)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)

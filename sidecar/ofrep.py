@@ -31,6 +31,7 @@ from sidecar.project import Project
 _log = logging.getLogger(__name__)
 
 PATH: Final = "/ofrep/v1/evaluate/flags"
+STREAM_PATH: Final = "/api/v1/stream"
 _OUTCOMES: Final = {ErrorCode.FLAG_NOT_FOUND: Reason.UNKNOWN_FEATURE.value}
 """As what an error is counted: by the name that it has where checks are counted."""
 _MOST_BODY: Final = 64 * 1024  # a context is a handful of attributes
@@ -39,12 +40,10 @@ _MOST_BODY: Final = 64 * 1024  # a context is a handful of attributes
 class Ofrep:
     """Routes of the protocol."""
 
-    def __init__(self, answerer: Answerer, metrics: Metrics, stream_path: str | None) -> None:
-        """`stream_path` is where changes can be listened to, if anywhere."""
+    def __init__(self, answerer: Answerer, metrics: Metrics) -> None:
         self._answerer = answerer
         self._checks = metrics.checks
         self._bulks = metrics.ofrep_bulks
-        self._stream_path = stream_path
 
     def add_routes(self, app: web.Application) -> None:
         """Serve these routes in an application."""
@@ -110,15 +109,14 @@ class Ofrep:
         if any(held.value == tag for held in request.if_none_match or ()):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         metadata = {"project_id": project.id, **stood(standing)}
-        body = {"flags": orjson.Fragment(rendered), "metadata": metadata, **self._streams(project, context)}
+        body = {"flags": orjson.Fragment(rendered), "metadata": metadata, "eventStreams": [_stream(project, context)]}
         return json_response(body, headers=headers)
 
-    def _streams(self, project: Project, context: Context) -> dict[str, Any]:
-        """Where the client hears of changes. Without an origin: it is the one that the client already asks."""
-        if self._stream_path is None:
-            return {}
-        query = urlencode({"user_id": context.user, "project_id": project.id})
-        return {"eventStreams": [{"type": "sse", "endpoint": {"requestUri": f"{self._stream_path}?{query}"}}]}
+
+def _stream(project: Project, context: Context) -> dict[str, Any]:
+    """Where the client hears of changes; without an origin: it is the one that the client already asks."""
+    query = urlencode({"user_id": context.user, "project_id": project.id})
+    return {"type": "sse", "endpoint": {"requestUri": f"{STREAM_PATH}?{query}"}}
 
 
 async def _answer_or_refusal(answer: Awaitable[web.Response]) -> web.Response | Refusal:

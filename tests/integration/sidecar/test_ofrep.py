@@ -168,6 +168,8 @@ async def test_all_flags_are_the_same_as_one_by_one(running: Running, history: H
         _, alone, _ = await evaluate(running, flag["key"], ANN)
         assert alone["metadata"].items() >= flag["metadata"].items()
         assert {**alone, "metadata": {}} == {**flag, "metadata": {}}
+    query = "user_id=ann&project_id=shop"
+    assert bulk["eventStreams"] == [{"type": "sse", "endpoint": {"requestUri": f"/api/v1/stream?{query}"}}]
     assert bulk["metadata"].pop("age_ms") >= 0
     assert bulk["metadata"] == {"project_id": "shop", "epoch": 1, "revision": history.revision, "stale": True}
 

@@ -1,0 +1,105 @@
+"""Tests that need a program from elsewhere: `@pytest.mark.needs("nginx")`.
+
+Where the program is found the test runs. Where it is not, the test is left out, and the run's end says so; with
+PROTOCOLS=required (`make test-protocols`) the run fails instead.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from tests.support import openfeature_packages
+
+_SBIN: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+_missing = pytest.StashKey[Counter[str]]()
+
+
+def program(name: str) -> Callable[[], str | None]:
+    """How to find a program; servers stand in folders that are not on everybody's path."""
+    return lambda: shutil.which(name, path=_SBIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program, or a set of packages, that no wheel brings."""
+
+    find: Callable[[], str | None]
+    """Its path; None where it is not there."""
+    how: str
+    """How to get it."""
+    install: Callable[[], None] | None = None
+    """Fetches it, where that is nobody's decision but the run's."""
+
+
+TOOLS: Final[Mapping[str, Tool]] = {
+    "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)"),
+    "openfeature-js": Tool(
+        openfeature_packages.found,
+        "install Node.js 18 or newer with npm; make test-protocols fetches OpenFeature's packages",
+        openfeature_packages.install,
+    ),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start counting."""
+    config.addinivalue_line("markers", "needs(tool): the test runs where that tool is found (tests/support/tools.py)")
+    config.stash[_missing] = Counter()
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_Workers(config.stash[_missing]))
+
+
+class _Workers:
+    """Brings together what each worker left out; all of them leave out the same."""
+
+    def __init__(self, missing: Counter[str]) -> None:
+        self._missing = missing
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._missing |= Counter(getattr(node, "workeroutput", {}).get("missing_tools", {}))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what cannot run here."""
+    wanted = {item: [name for mark in item.iter_markers("needs") for name in mark.args] for item in items}
+    lacking = _lacking({name for names in wanted.values() for name in names})
+    if not lacking:
+        return
+    if os.environ.get("PROTOCOLS") == "required":
+        raise pytest.UsageError("; ".join(f"{name} is missing: {TOOLS[name].how}" for name in sorted(lacking)))
+    left_out = [item for item, names in wanted.items() if lacking.intersection(names)]
+    missing = config.stash[_missing]
+    missing.update(name for item in left_out for name in lacking.intersection(wanted[item]))
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _lacking(names: Iterable[str]) -> set[str]:
+    for name in names:
+        tool = TOOLS[name]
+        if os.environ.get("PROTOCOLS") == "required" and tool.install is not None and tool.find() is None:
+            tool.install()
+    return {name for name in names if TOOLS[name].find() is None}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells what it left out."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        missing = session.config.stash[_missing]
+        output["missing_tools"] = dict(missing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was not tested, and how to have it tested."""
+    missing = config.stash[_missing]
+    if missing:
+        terminalreporter.section("NOT TESTED HERE: a program is missing", red=True)
+        for name, count in sorted(missing.items()):
+            terminalreporter.line(f"{count} tests need {name}: {TOOLS[name].how}; then make test-protocols")
