@@ -1,6 +1,6 @@
 """The entitlement document: one user's entitlements in one project, as stored, published and answered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -78,8 +78,16 @@ def digest_of(document: Document) -> int:
     """
     if not document.entitlements:
         return 0
-    rows = [[e.feature_code, e.source, e.source_ref, e.valid_from, e.valid_to, e.value] for e in document.entitlements]
-    canonical = orjson.dumps([document.user_id, document.revision, rows], option=orjson.OPT_SORT_KEYS)
+    rows = [(e.feature_code, e.source, e.source_ref, e.valid_from, e.valid_to, e.value) for e in document.entitlements]
+    return digest_of_rows(document.user_id, document.revision, rows)
+
+
+def digest_of_rows(user: str, revision: int, rows: Sequence[tuple[Any, ...]]) -> int:
+    """The same for whoever holds a document otherwise.
+
+    `rows`: feature, source, source_ref, valid_from, valid_to, value of each, of which there is one at least.
+    """
+    canonical = orjson.dumps([user, revision, rows], option=orjson.OPT_SORT_KEYS)
     return int.from_bytes(blake2b(canonical, digest_size=16).digest(), "big")
 
 

@@ -4,14 +4,12 @@ Whoever loads has subscribed before, and keeps what arrives meanwhile.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, assert_never
 
 from common.catalogue import Catalogue
 from common.clock import Clock
-from common.document import Document
 from common.identifiers import ProjectId
 from common.position import Position
 from common.transfer import SnapshotHead
@@ -34,8 +32,8 @@ class Cache(ChangeLog, Protocol):
         """The project's catalogue; None where it is not there."""
         ...
 
-    def documents(self, project: ProjectId) -> AsyncIterator[Sequence[Document]]:
-        """Every document, some at a time, in no order; some may come twice."""
+    async def fill(self, copy: Copy, users: int) -> None:
+        """Take every document, of which there are about `users`, into an empty copy; what is none is passed over."""
         ...
 
 
@@ -44,8 +42,8 @@ class Snapshot(Protocol):
 
     head: SnapshotHead
 
-    def documents(self) -> AsyncIterator[Sequence[Document]]:
-        """Every document, some at a time; UnreadableError where the snapshot ends early."""
+    async def fill(self, copy: Copy) -> None:
+        """Take every document; UnreadableError where the snapshot ends early, or something in it is none."""
         ...
 
 
@@ -101,9 +99,7 @@ class Bootstrap:
         if catalogue is None:
             raise UnreadableError("the catalogue is missing")
         copy = Copy(self._project, catalogue, before.position)
-        async for documents in self._cache.documents(self._project):
-            for document in documents:
-                copy.hold(document)
+        await self._cache.fill(copy, before.count)
         after = await self._catch_up(self._cache, copy, before)
         copy.compare(after.position, after.count, after.digest)
         return Loaded(copy, Source.REDIS, None)
@@ -138,9 +134,7 @@ class Bootstrap:
         async with self._origin.snapshot(self._project) as snapshot:
             head = snapshot.head
             copy = Copy(self._project, head.catalogue, head.position)
-            async for documents in snapshot.documents():
-                for document in documents:
-                    copy.hold(document)
+            await snapshot.fill(copy)
         copy.compare(head.position, head.count, head.digest)
         return Loaded(copy, Source.WRITER, asked_at)
 

@@ -79,11 +79,12 @@ class Disk:
             copy_file.write(file, head, grants, pages)
             file.flush()
             os.fsync(file.fileno())
-            held = copy_file.read_position(path, head.project)
-            if held is not None and held > head.position:
-                return Saved.NEWER_THERE
-            aside.replace(path)
-            self._flush_folder()
+            with self._folder_locked() as folder:  # or another process puts a newer one there while we look
+                held = copy_file.read_position(path, head.project)
+                if held is not None and held > head.position:
+                    return Saved.NEWER_THERE
+                aside.replace(path)
+                os.fsync(folder)
         return Saved.SAVED
 
     @contextlib.contextmanager
@@ -98,9 +99,11 @@ class Disk:
         finally:
             aside.unlink(missing_ok=True)
 
-    def _flush_folder(self) -> None:
+    @contextlib.contextmanager
+    def _folder_locked(self) -> Iterator[int]:
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield folder
         finally:
             os.close(folder)

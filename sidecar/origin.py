@@ -1,7 +1,7 @@
 """The writer over HTTP: snapshot, changes and a single user's document. Each project has its own key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +17,8 @@ from common.position import Position
 from common.settings import Secret
 from common.transfer import ChangesPage, SnapshotHead
 from common.wire import WireError
+from sidecar.filling import fill
+from sidecar.replica import Copy
 from sidecar.sources import AheadError, ChangesGoneError, SourceError, UnavailableError, UnreadableError
 
 _CONNECT_SECONDS: Final = 2.0
@@ -84,6 +86,8 @@ class WriterSnapshot:
         self.head = head
         self._lines = lines
         self._rest = rest
+        self._end: int | None = None
+        """How many documents it says to have held, once it has ended."""
 
     @classmethod
     async def open(cls, project: ProjectId, response: ClientResponse) -> "WriterSnapshot":
@@ -100,35 +104,35 @@ class WriterSnapshot:
             raise UnreadableError(f"the snapshot is of project {head.project_id!r}")
         return cls(head, lines, first[1:])
 
-    async def documents(self) -> AsyncIterator[Sequence[Document]]:
-        """Every document, some at a time; UnreadableError where the snapshot ends early or has a fault."""
-        count = 0
+    async def fill(self, copy: Copy) -> None:
+        """Take every document; UnreadableError where the snapshot ends early or has a fault."""
+        count = await fill(copy, self._documents(), _refuse)
+        if self._end != count:
+            raise UnreadableError(f"the snapshot holds {count} documents and says {self._end}")
+
+    async def _documents(self) -> AsyncIterator[Iterable[tuple[None, bytes]]]:
         batch: Sequence[bytes] = self._rest
-        while True:
-            found, end = _decode(batch)
-            count += len(found)
-            yield found
-            if end is not None:
-                if end != count:
-                    raise UnreadableError(f"the snapshot holds {count} documents and says {end}")
-                return
-            following = await anext(self._lines, None)
-            if following is None:
-                raise UnreadableError("the snapshot ends early")
-            batch = following
+        while self._end is None:
+            yield self._before_end(batch)
+            if self._end is None:
+                following = await anext(self._lines, None)
+                if following is None:
+                    raise UnreadableError("the snapshot ends early")
+                batch = following
 
-
-def _decode(lines: Sequence[bytes]) -> tuple[Sequence[Document], int | None]:
-    found: list[Document] = []
-    try:
+    def _before_end(self, lines: Sequence[bytes]) -> Iterator[tuple[None, bytes]]:
         for line in lines:
-            end = transfer.decode_end(line)
-            if end is not None:
-                return found, end
-            found.append(documents.decode(line))
-    except (WireError, DocumentError) as error:
-        raise UnreadableError(f"the snapshot is not readable: {error}") from error
-    return found, None
+            try:
+                self._end = transfer.decode_end(line)
+            except WireError as error:
+                _refuse(error)
+            if self._end is not None:
+                return
+            yield None, line
+
+
+def _refuse(error: WireError | DocumentError) -> None:
+    raise UnreadableError(f"the snapshot is not readable: {error}") from error
 
 
 async def _lines(response: ClientResponse) -> AsyncIterator[Sequence[bytes]]:

@@ -7,7 +7,6 @@ refuse the same.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,7 +14,7 @@ import orjson
 
 from common import document as documents
 from common.clock import Instant, TimeError, parse_time
-from common.document import MAX_DOCUMENT_BYTES, DocumentError, digest_of
+from common.document import MAX_DOCUMENT_BYTES, Document, DocumentError, digest_of, digest_of_rows
 from common.identifiers import MAX_USER_ID, ProjectId, feature_code
 from common.position import Position
 from sidecar.records import Grants, Packed, pack
@@ -84,6 +83,13 @@ class Packer:
                 pass  # in doubt, or wrong: both are told by the ordinary reader
         return self._carefully(data)
 
+    def pack_of(self, user: bytes, data: bytes) -> Entry:
+        """The same of a document that stands under a user's name; DocumentError where it is another's."""
+        entry = self.pack(data)
+        if entry.user != user:
+            raise DocumentError(f"the document is of user {entry.user.decode()!r}, under whose name it does not stand")
+        return entry
+
     def _quickly(self, data: bytes) -> Entry:
         if not data.isascii():
             data.decode()  # what is passed over unread must be text as well
@@ -98,8 +104,7 @@ class Packer:
             return Entry(user.encode(), Position(epoch, revision), b"", 0)
         packed: Packed = [epoch, revision, computed_at]
         canonical = self._runs(parsed.entitlements, packed)
-        hashed = orjson.dumps([user, revision, canonical], option=orjson.OPT_SORT_KEYS)
-        digest = int.from_bytes(blake2b(hashed, digest_size=16).digest(), "big")
+        digest = digest_of_rows(user, revision, canonical)
         return Entry(user.encode(), Position(epoch, revision), orjson.dumps(packed), digest)
 
     def _runs(self, rows: Sequence[_Row], packed: Packed) -> list[tuple[Any, ...]]:
@@ -143,8 +148,13 @@ class Packer:
         document = documents.decode(data)
         if document.project_id != self._project:
             raise DocumentError(f"the document is of project {document.project_id!r}")
-        record = pack(document, self._grants) if document.entitlements else b""
-        return Entry(document.user_id.encode(), document.position, record, digest_of(document))
+        return packed_entry(document, self._grants)
+
+
+def packed_entry(document: Document, grants: Grants) -> Entry:
+    """A document that was read already."""
+    record = pack(document, grants) if document.entitlements else b""
+    return Entry(document.user_id.encode(), document.position, record, digest_of(document))
 
 
 class Instants:

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import orjson
 
 from common.clock import Instant
-from common.document import Document, Entitlement, Source
+from common.document import Document, Entitlement, Source, digest_of_rows
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
 from sidecar.pages import Pages, hash_of
@@ -90,13 +90,17 @@ class Records:
         """The page that the user's record stands in; while it is the same object, the record is the same."""
         return self.pages.pages[self.pages.place(hash_of(user.encode()))]
 
-    def put(self, document: Document) -> None:
-        """Hold the document; an empty one is held as nothing."""
-        user = document.user_id.encode()
-        if document.entitlements:
-            self.pages.put(user, pack(document, self.grants))
+    def take(self, user: bytes, record: bytes) -> None:
+        """Hold a record that was packed with these grants; an empty one is held as nothing."""
+        if record:
+            self.pages.put(user, record)
         else:
             self.pages.remove(user)
+
+    def put(self, document: Document) -> None:
+        """Hold the document; an empty one is held as nothing."""
+        record = pack(document, self.grants) if document.entitlements else b""
+        self.take(document.user_id.encode(), record)
 
     def rows(self, user: UserId, feature: FeatureCode) -> tuple[Entitlement, ...] | None:
         """The user's rows of one feature, in the document's order; None where the user holds nothing at all."""
@@ -139,6 +143,19 @@ class Records:
                 feature, source, value = listed[grant] if type(grant) is int else grant
                 if wanted is None or feature == wanted:
                     yield Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
+
+
+def digest_of_record(user: bytes, record: bytes, grants: Grants) -> tuple[int, Position]:
+    """A record's part in the digest, as its document has it, and where the document was written."""
+    packed: Packed = orjson.loads(record)
+    listed = grants.listed
+    rows: list[tuple[Any, ...]] = []
+    for at in range(RUNS, len(packed), RUN):
+        source_ref, valid_from, valid_to, granted = packed[at : at + RUN]
+        for grant in granted:
+            feature, source, value = listed[grant] if type(grant) is int else grant
+            rows.append((feature, source, source_ref, valid_from, valid_to, value))
+    return digest_of_rows(user.decode(), packed[1], rows), Position(packed[0], packed[1])
 
 
 def pack(document: Document, grants: Grants) -> bytes:

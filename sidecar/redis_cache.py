@@ -1,6 +1,7 @@
 """Redis, as the sidecar reads it: meta, documents, catalogue, change log and channel; and its presence there."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -11,15 +12,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from common import catalogue as catalogues
-from common import document as documents
 from common import keys, wire
 from common.catalogue import Catalogue, CatalogueError
-from common.document import Document, DocumentError
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.wire import Change, Heartbeat, WireError
+from sidecar.filling import fill
 from sidecar.refusals import Refusals
+from sidecar.replica import Copy
+from sidecar.shares import WORTH_IT, ShareError, Shares
 from sidecar.sources import CacheMeta, UnavailableError, UnreadableError, read_message
+
+_log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
@@ -42,9 +46,11 @@ def connect(url: str) -> Redis:
 class RedisCache:
     """Reads one Redis. Every command touches one key, so that it also runs on a cluster."""
 
-    def __init__(self, client: Redis, refusals: Refusals) -> None:
+    def __init__(self, client: Redis, refusals: Refusals, shares: Shares | None = None) -> None:
+        """`shares`: how large projects are read from the same Redis."""
         self._client = client
         self._refusals = refusals
+        self._shares = shares
 
     async def meta(self, project: ProjectId) -> CacheMeta | None:
         """What Redis says that it holds; None where it holds nothing."""
@@ -79,8 +85,23 @@ class RedisCache:
             raise UnreadableError(f"{keys.catalog(project)} holds another project's catalogue")
         return catalogue
 
-    async def documents(self, project: ProjectId) -> AsyncIterator[Sequence[Document]]:
-        """Every document of the users set, some at a time; a user may come twice."""
+    async def fill(self, copy: Copy, users: int) -> None:
+        """Take every document of the users set, of which there are about `users`, into an empty copy."""
+        if self._shares is not None and users >= WORTH_IT:
+            try:
+                for error in await self._shares.fill(copy, users):
+                    self._refusals.note(copy.project, "documents", error)
+            except ShareError as error:
+                _log.warning("cannot read in several processes project=%s error=%s; reading alone", copy.project, error)
+            else:
+                return
+        # One that cannot be read shows as a difference of the digest later; the others are none the worse.
+        await fill(
+            copy, self._documents(copy.project), lambda error: self._refusals.note(copy.project, "documents", error)
+        )
+
+    async def _documents(self, project: ProjectId) -> AsyncIterator[Iterable[tuple[bytes, bytes]]]:
+        """Every document with its user, some at a time; a user may come twice."""
         cursor = 0
         while True:
             with _translated():
@@ -120,26 +141,13 @@ class RedisCache:
                 pipeline.zadd(keys.sidecars(project), {instance: seen_at})
                 await pipeline.execute()
 
-    async def _read(self, project: ProjectId, members: Sequence[bytes]) -> Sequence[Document]:
+    async def _read(self, project: ProjectId, members: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
         with _translated():
             async with self._client.pipeline(transaction=False) as pipeline:
                 for member in members:
                     pipeline.get(keys.document(UserId(member.decode(errors="replace")), project))
                 found: list[bytes | None] = await pipeline.execute()
-        return [document for data in found if data is not None and (document := self._document(project, data))]
-
-    def _document(self, project: ProjectId, data: bytes) -> Document | None:
-        # One that cannot be read shows as a difference of the digest later; the others are none the worse.
-        try:
-            document = documents.decode(data)
-        except DocumentError as error:
-            self._refusals.note(project, "documents", error)
-            return None
-        if document.project_id != project:
-            stranger = DocumentError(f"the document is of project {document.project_id!r}")
-            self._refusals.note(project, "documents", stranger)
-            return None
-        return document
+        return [(member, data) for member, data in zip(members, found, strict=True) if data is not None]
 
     def _entry(self, project: ProjectId, fields: dict[bytes, bytes]) -> Change:
         try:

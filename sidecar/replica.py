@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import Any, Self, assert_never
 
 from common.catalogue import Catalogue
-from common.document import Document, Entitlement, digest_of
+from common.document import Document, Entitlement
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
 from common.wire import CatalogChanged, Change, UserChanged
+from sidecar.packing import Entry, packed_entry
 from sidecar.pages import Pages
-from sidecar.records import Grants, Records
+from sidecar.records import Grants, Records, digest_of_record
 
 
 class Applied(StrEnum):
@@ -120,8 +121,12 @@ class Copy:
 
     def hold(self, document: Document) -> None:
         """Take a document while filling; an older one than is held is passed over."""
-        self._replace(document)
-        self.horizon = max(self.horizon, document.position)
+        self.take(packed_entry(document, self.records.grants))
+
+    def take(self, entry: Entry) -> None:
+        """The same of a document that was packed with this copy's grants."""
+        self._replace(entry)
+        self.horizon = max(self.horizon, entry.position)
 
     def apply(self, change: Change) -> Applied:
         """Take the next revision, and only that one."""
@@ -134,7 +139,7 @@ class Copy:
             return Applied.GAP
         match change:
             case UserChanged(document):
-                self._replace(document)
+                self._replace(packed_entry(document, self.records.grants))
             case CatalogChanged(catalogue):
                 if catalogue.position > self.catalogue.position:
                     self.catalogue = catalogue
@@ -160,14 +165,15 @@ class Copy:
         written = newer.records.position(user)
         return newer.position == self.position if written is None else written <= self.position
 
-    def _replace(self, document: Document) -> None:
-        held = self.records.document(document.user_id)
+    def _replace(self, entry: Entry) -> None:
+        held = self.records.pages.get(entry.user)
         if held is not None:
-            if document.position <= held.position:
+            digest, position = digest_of_record(entry.user, held, self.records.grants)
+            if entry.position <= position:
                 return
-            self.digest ^= digest_of(held)
-        self.digest ^= digest_of(document)
-        self.records.put(document)
+            self.digest ^= digest
+        self.digest ^= entry.digest
+        self.records.take(entry.user, entry.record)
 
 
 class Replica:

@@ -1,0 +1,72 @@
+"""Redis's replies out of a blocking connection, thousands at a time."""
+
+from collections.abc import Callable
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+_PIECE: Final = 1024 * 1024
+_BULK, _ERROR, _NULL = b"$-_"
+
+
+class Replies:
+    """Reads what `receive` brings, which gives at most so many bytes, and none once the other side has gone."""
+
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        self._receive = receive
+        self._data = b""
+        self._at = 0
+
+    def scan(self) -> tuple[bytes, list[bytes]]:
+        """A step of a walk: where to go on, and the members."""
+        self._array()
+        (cursor,) = self.bulks(1)
+        members = self.bulks(self._array())
+        if cursor is None:
+            raise ResponseError("a scan's cursor is missing")
+        return cursor, [member for member in members if member is not None]
+
+    def bulks(self, count: int) -> list[bytes | None]:
+        """So many strings; None for each that is not there. ResponseError where there is something else."""
+        found: list[bytes | None] = []
+        data, at = self._data, self._at
+        while len(found) < count:
+            end = data.find(b"\r\n", at)
+            if end >= 0:
+                kind = data[at]
+                length = int(data[at + 1 : end]) if kind == _BULK else -1
+                if length < 0:
+                    if kind not in (_BULK, _NULL):
+                        raise _refused(data[at:end])
+                    found.append(None)
+                    at = end + 2
+                    continue
+                stop = end + 2 + length
+                if stop + 2 <= len(data):
+                    found.append(data[end + 2 : stop])
+                    at = stop + 2
+                    continue
+            data, at = data[at:] + self._more(), 0
+        self._data, self._at = data, at
+        return found
+
+    def _array(self) -> int:
+        """How many elements the array that begins here has."""
+        while (end := self._data.find(b"\r\n", self._at)) < 0:
+            self._data, self._at = self._data[self._at :] + self._more(), 0
+        line = self._data[self._at : end]
+        if not line.startswith(b"*"):
+            raise _refused(line)
+        self._at = end + 2
+        return int(line[1:])
+
+    def _more(self) -> bytes:
+        piece = self._receive(_PIECE)
+        if not piece:
+            raise ConnectionError("redis closed the connection")
+        return piece
+
+
+def _refused(line: bytes) -> ResponseError:
+    text = line[1:200].decode(errors="replace")
+    return ResponseError(text if line[0] == _ERROR else f"redis answers something else: {text}")

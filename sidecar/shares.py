@@ -1,0 +1,125 @@
+"""A large project read from Redis by several processes at once; see `share_reader`. They are gone afterwards."""
+
+import asyncio
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from common import wire
+from common.document import DocumentError
+from common.position import Position
+from common.settings import Secret
+from sidecar.pages import BETWEEN, Pages
+from sidecar.records import Grants, Records
+from sidecar.replica import Copy
+from sidecar.share_reader import LENGTH_BYTES, NOTHING, Job, own_pages
+from sidecar.sources import UnavailableError
+
+_log = logging.getLogger(__name__)
+
+WORTH_IT: Final = 20_000
+"""Users from which on starting processes is quicker than reading alone."""
+
+_MOST_PROCESSES: Final = 4  # more would only wait for Redis, which has one core
+_SECONDS: Final = 30.0
+_USERS_A_SECOND: Final = 5_000  # whoever is slower than that is stuck
+_LIMIT: Final = 16 * 1024 * 1024
+
+
+class ShareError(Exception):
+    """Processes cannot be used here, or one went wrong by itself: read alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    told: dict[str, Any]
+    pages: list[bytes]
+
+
+class Shares:
+    """Reads from one Redis. `processes`: how many at most; as many as there are cores by default."""
+
+    def __init__(self, url: Secret, processes: int | None = None) -> None:
+        self._url = url
+        self._processes = processes or min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+
+    async def fill(self, copy: Copy, users: int) -> list[DocumentError]:
+        """Fill an empty copy that will hold about `users` users; what was refused on the way.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+            ShareError: it cannot be done this way.
+        """
+        job = Job(self._url.reveal(), copy.project, users, 0, self._processes)
+        tasks = [asyncio.create_task(_read(replace(job, share=share))) for share in range(self._processes)]
+        try:
+            async with asyncio.timeout(_SECONDS + users / _USERS_A_SECOND):
+                shares = await asyncio.gather(*tasks)
+            return _put_together(copy, shares)
+        except TimeoutError as error:
+            raise ShareError("it took too long") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ShareError(f"{type(error).__name__}: {error}") from error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(job: Job) -> _Share:
+    if not sys.executable:
+        raise ShareError("there is no interpreter to start")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sidecar.share_reader", stdin=PIPE, stdout=PIPE, limit=_LIMIT
+    )
+    try:
+        return await _converse(process, job)
+    except asyncio.IncompleteReadError as error:
+        raise ShareError("a process ended early") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _converse(process: Process, job: Job) -> _Share:
+    if process.stdin is None or process.stdout is None:
+        raise ShareError("a process has no pipes")
+    process.stdin.write(orjson.dumps(asdict(job)))
+    process.stdin.close()
+    told = orjson.loads(await process.stdout.readuntil())
+    if "error" in told:
+        raise UnavailableError(f"redis: {told['error']}")
+    wanted = len(own_pages(len(Pages.with_room(job.users).pages), job.share, job.shares))
+    pages: list[bytes] = []
+    while len(pages) < wanted:
+        length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+        pages += (await process.stdout.readexactly(length)).split(BETWEEN)
+        await asyncio.sleep(0)
+    await process.wait()
+    return _Share(told, pages)
+
+
+def _put_together(copy: Copy, shares: list[_Share]) -> list[DocumentError]:
+    """Make one copy of the shares; what they refused."""
+    refused: list[DocumentError] = []
+    pages: list[bytes] = []
+    grants: list[list[Any]] = []
+    count = 0
+    for number, share in enumerate(shares):
+        listed: list[list[Any]] = share.told["grants"]
+        grants += [NOTHING] * (len(listed) - len(grants))
+        grants[number : len(listed) : len(shares)] = listed[number :: len(shares)]
+        pages += share.pages
+        count += share.told["count"]
+        copy.digest ^= wire.parse_digest(share.told["digest"])
+        copy.horizon = max(copy.horizon, Position.parse(share.told["horizon"]))
+        told = [DocumentError(text) for text in share.told["refused"]]
+        refused += told + told[-1:] * (share.told["refusals"] - len(told))
+    copy.records = Records.restored(copy.project, Grants(grants), Pages(pages, count))
+    return refused
