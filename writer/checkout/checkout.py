@@ -157,6 +157,9 @@ class Checkout:
             if error.code == "resource_missing" and error.param == "customer":
                 await self._customers.retire(customer)
                 return None
+            if error.param is not None and error.param.startswith("line_items"):
+                # The mirror took it for one that may be sold; archived a moment ago, it is refused by that name.
+                await self._prices.at_stripe(order.holder, order.price_id)
             raise
         session = Session(made["id"], made["url"], from_seconds(made["expires_at"]))
         winner = await self._record(order, session)

@@ -45,8 +45,10 @@ class PriceCheck:
         Problems: 404 `unknown_price`, 409 `price_of_another_project`, 409 `price_inactive`.
         """
         mirrored = await self._transactions.run(lambda connection: self._mirrored(connection, holder, price_id))
-        if mirrored is not None:
-            return mirrored
+        return mirrored or await self.at_stripe(holder, price_id)
+
+    async def at_stripe(self, holder: KeyHolder, price_id: str) -> SoldPrice:
+        """The same, whatever the mirror says of it."""
         price = (await self._source.retrieve_price(price_id)).object
         if price is None or price.get("deleted") or price["livemode"] is not self._livemode:
             raise _problem(HTTPStatus.NOT_FOUND, "unknown_price", f"Stripe knows no price {price_id} in this mode")

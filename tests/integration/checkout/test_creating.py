@@ -179,6 +179,13 @@ async def test_prices_that_may_not_be_sold(shop: Shop) -> None:
         assert (status, answer["code"]) == expected
 
 
+async def test_price_that_was_archived_a_moment_ago(shop: Shop) -> None:
+    """The mirror still holds it for active, and Stripe refuses it: the refusal has the same name."""
+    await shop.at_stripe(f"prices/{shop.prices['team']}", {"active": "false"})
+    status, answer = await shop.post("checkout/create", shop.order(shop.prices["team"]))
+    assert (status, answer["code"]) == (409, "price_inactive")
+
+
 BAD_ORDERS = (
     ({"user_id": ""}, "user_required"),
     ({"user_id": "a\nb"}, "invalid_user"),
