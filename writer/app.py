@@ -135,7 +135,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *_reconcile(core, stripe, pipeline, background).routes(),
             ]
         )
-        background.start("recompute jobs", _jobs(core).run)
+        background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
         address = await stack.enter_async_context(listening(app, settings.listen))
         stack.callback(changes.end)
@@ -278,7 +278,7 @@ def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tas
     return ReconcileRoutes(core.auth, ReconcileRequests(core.transactions, wakeup.notify))
 
 
-def _jobs(core: _Core) -> RecomputeJobs:
+def _jobs(core: _Core, pipeline: Pipeline) -> RecomputeJobs:
     return RecomputeJobs(
         core.transactions,
         core.recompute,
@@ -287,4 +287,5 @@ def _jobs(core: _Core) -> RecomputeJobs:
         relay_wakeup=core.relay,
         clock=core.clock,
         registry=core.registry,
+        let_payers_first=pipeline.let_payers_first,
     )

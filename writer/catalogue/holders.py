@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from writer.catalogue.changes import GRANT_TARGET
+from writer.db.direct import Statement
 
-WINDOW: Final = 5_000
-"""Users looked through at a time: bounds it also where hardly anybody is meant."""
+WINDOW: Final = 500
+"""Users looked through at a time: bounds it also where hardly anybody is meant, and costs little where everybody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Chunk:
 async def next_chunk(connection: AsyncConnection, meant: Meant, cursor: int, size: int) -> Chunk:
     """The next `size` users at most behind `cursor`; fewer where the window ends before."""
     parameters = {**meant.parameters(), "cursor": cursor, "window": WINDOW, "chunk": size}
-    row = (await connection.execute(_NEXT, parameters)).one()
+    (row,) = await _NEXT.run(connection, parameters)
     refs = list(row.refs or ())
     if len(refs) == size:
         return Chunk(refs, refs[-1], is_last=False)
@@ -67,7 +68,7 @@ _HOLDS: Final = """(:everybody
         OR EXISTS (SELECT FROM manual_grants g
             WHERE g.user_ref = w.id AND g.feature_code = ANY(CAST(:features AS text[])) OFFSET 0))"""
 
-_NEXT: Final = text(f"""
+_NEXT: Final = Statement(f"""
 WITH looked_at AS MATERIALIZED (
     SELECT id FROM users WHERE project_id = :project_id AND id > :cursor ORDER BY id LIMIT :window
 ), holders AS (

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from writer.catalogue import holders
 from writer.catalogue.holders import Chunk, Meant
+from writer.db.direct import Row, Statement
 from writer.operations import audit
 from writer.operations.audit import Act, Actor
 
@@ -55,8 +56,8 @@ async def claim(connection: AsyncConnection, instance: str) -> Job | None:
         "most_lag": _MOST_LAG,
         "longest_wait": _LONGEST_WAIT,
     }
-    row = (await connection.execute(_CLAIM, parameters)).one_or_none()
-    return None if row is None else _job(row)
+    rows = await _CLAIM.run(connection, parameters)
+    return _job(rows[0]) if rows else None
 
 
 async def count(connection: AsyncConnection, job: Job) -> None:
@@ -72,7 +73,7 @@ async def next_chunk(connection: AsyncConnection, job: Job, size: int) -> Chunk:
 async def move(connection: AsyncConnection, job: Job, instance: str, chunk: Chunk) -> None:
     """The chunk is done. Where the claim was lost meanwhile nothing moves: computing twice does no harm."""
     parameters = {"id": job.id, "instance": instance, "old_cursor": job.cursor, "cursor": chunk.cursor}
-    await connection.execute(_MOVE, {**parameters, "done": len(chunk.refs)})
+    await _MOVE.run(connection, {**parameters, "done": len(chunk.refs)})
 
 
 async def finish(connection: AsyncConnection, job: Job, instance: str) -> bool:
@@ -102,16 +103,17 @@ async def skip(connection: AsyncConnection, job: Job, instance: str, ref: int, r
         await audit.record(connection, _WORKER, act)
 
 
-def _job(row: Row[Any]) -> Job:
+def _job(row: Row) -> Job:
     return Job(
         row.id, row.project_id, row.public_id, row.cause, row.targets, row.cursor, row.done, row.failed, row.total,
         row.attempts,
     )  # fmt: skip
 
 
-_CLAIM: Final = text("""
+# Committed without waiting for the disk, once a chunk: a claim that a crash took back would have expired with it.
+_CLAIM: Final = Statement("""
 UPDATE recompute_jobs j SET claimed_by = :instance, claimed_until = now() + make_interval(secs => :seconds)
-FROM projects p
+FROM projects p, (SELECT set_config('synchronous_commit', 'off', true)) AS unflushed
 WHERE p.id = j.project_id AND j.id = (
     SELECT o.id FROM recompute_jobs o JOIN projects q ON q.id = o.project_id
         LEFT JOIN relay_leases l ON l.project_id = o.project_id
@@ -124,7 +126,7 @@ WHERE p.id = j.project_id AND j.id = (
 RETURNING j.id, j.project_id, p.public_id, j.cause, j.targets, j.cursor, j.done, j.failed, j.total, j.attempts
 """)
 
-_MOVE: Final = text("""
+_MOVE: Final = Statement("""
 UPDATE recompute_jobs SET cursor = :cursor, done = done + :done, attempts = greatest(attempts - 1, 0),
     claimed_until = NULL, next_attempt_at = clock_timestamp()
 WHERE id = :id AND claimed_by = :instance AND cursor = :old_cursor AND finished_at IS NULL

@@ -6,6 +6,7 @@ ends, and says how many it could not compute.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
@@ -19,13 +20,15 @@ from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
 from writer.refusals import RefusedError
 from writer.schedule import Schedule
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, pauses
+from writer.supervision import DATABASE_FAULTS, Outage, is_outage, work_off
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-CHUNK: Final = 25
-"""Users a transaction, most of whose work is done outside the project's lock."""
+CHUNK: Final = 15
+"""Users a transaction: for as long as they take, a payer who came meanwhile waits for the processor and the project.
+
+Fewer would spend most of the time on what every transaction costs."""
 
 _POLL_SECONDS: Final = 1.0
 _SOON_SECONDS: Final = 0.05
@@ -35,6 +38,13 @@ _SMALLEST: Final = CHUNK.bit_length() - 1
 """So many times halved, a chunk is one user."""
 
 FAILED: Final = Schedule(first=0.1, longest=5.0, tries=_SMALLEST)
+
+Pause = Callable[[float], Awaitable[None]]
+"""Waits while others go first, after so many seconds of work."""
+
+
+async def _nobody_pays(_: float) -> None:
+    """Where no pipeline runs beside the jobs."""
 
 
 class RecomputeJobs:
@@ -51,6 +61,7 @@ class RecomputeJobs:
         clock: Clock,
         registry: CollectorRegistry,
         schedule: Schedule = FAILED,
+        let_payers_first: Pause = _nobody_pays,
     ) -> None:
         self._transactions = transactions
         self._recompute = recompute
@@ -59,6 +70,7 @@ class RecomputeJobs:
         self._relay_wakeup = relay_wakeup
         self._clock = clock
         self._schedule = schedule
+        self._let_payers_first = let_payers_first
         self._outage = Outage("the database (recompute jobs)")
         self._failures = Counter(
             "billing_recompute_failures", "Chunks of recompute jobs that failed", ["project"], registry=registry
@@ -69,27 +81,24 @@ class RecomputeJobs:
 
     async def run(self) -> None:
         """Work off what there is, and wait for more, until cancelled; an outage of the database is waited out."""
-        backoff = pauses()
         worked_at = -_POLL_SECONDS
-        while True:
+
+        async def timed() -> float | None:
             began = self._clock.monotonic()
-            try:
-                worked = await self.step()
-            except DATABASE_FAULTS as error:
-                if not is_outage(error):
-                    raise
-                self._outage.failed(error)
-                await asyncio.sleep(backoff.wait())
-                continue
-            self._outage.worked()
-            backoff.reset()
+            return self._clock.monotonic() - began if await self.step() else None
+
+        async def rest(worked: float | None) -> None:
+            nonlocal worked_at
             now = self._clock.monotonic()
-            if worked:
+            if worked is None:
+                await self._wakeup.wait(_SOON_SECONDS if now - worked_at < _POLL_SECONDS else _POLL_SECONDS)
+            else:
                 worked_at = now
                 # It rests for as long as it worked: payers have the machine for at least half of the time.
-                await asyncio.sleep(now - began)
-            else:
-                await self._wakeup.wait(_SOON_SECONDS if now - worked_at < _POLL_SECONDS else _POLL_SECONDS)
+                await asyncio.sleep(worked)
+                await self._let_payers_first(worked)
+
+        await work_off(timed, rest, self._outage)
 
     async def step(self) -> bool:
         """One chunk of a job that is free; False where there was none, or where they wait for the relay."""

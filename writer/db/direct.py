@@ -51,8 +51,9 @@ class Statement:
     """SQL with named parameters (`:name`), one SQL type each. JSON is given as text, cast to it."""
 
     def __init__(self, sql: str) -> None:
+        self.sql: Final = sql
         names: dict[str, int] = {}
-        self._sql = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
+        self._numbered = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
         self._names = tuple(names)
 
     async def run(self, connection: AsyncConnection, parameters: Mapping[str, object]) -> list[Row]:
@@ -78,7 +79,9 @@ class Statement:
                 await _tell_of_the_lost(engine)
 
     async def _fetch(self, driver: Any, parameters: Mapping[str, object]) -> list[Row]:
-        rows: list[Row] = await driver.fetch(self._sql, *[parameters[name] for name in self._names], record_class=Row)
+        rows: list[Row] = await driver.fetch(
+            self._numbered, *[parameters[name] for name in self._names], record_class=Row
+        )
         return rows
 
 

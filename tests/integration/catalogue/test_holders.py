@@ -15,7 +15,7 @@ async def test_a_chunk_does_not_read_everybodys_subscriptions(side: Operating) -
     parameters = {**Meant(1, ["price_1", "feature:x"]).parameters(), "cursor": 0, "window": 5_000, "chunk": 25}
     async with side.engine.connect() as connection:
         await connection.exec_driver_sql("ANALYZE")
-        plan = "\n".join(row[0] for row in await connection.execute(text(f"EXPLAIN {holders._NEXT}"), parameters))
+        plan = "\n".join(row[0] for row in await connection.execute(text(f"EXPLAIN {holders._NEXT.sql}"), parameters))
     assert "hashed" not in plan, plan
     assert "ix_subscription_items_user_ref" in plan, plan
 
