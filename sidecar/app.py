@@ -35,6 +35,7 @@ from sidecar.redis_feed import RedisFeed
 from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
+from sidecar.shares import Shares
 from sidecar.writer_feed import WriterFeed
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     if settings.redis_url is not None:
         client = connect(settings.redis_url.reveal())
         stack.push_async_callback(client.aclose)
-        cache = RedisCache(client, refusals)
+        cache = RedisCache(client, refusals, Shares(settings.redis_url))
     origin: WriterOrigin | None = None
     if settings.writer_url is not None:
         session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())
