@@ -204,6 +204,27 @@ async def test_invoices_that_begin_and_end_past_due_grace(office: Office) -> Non
     assert [row.id for row in rows] == [(await town.stripes(bought)).latest_invoice]
 
 
+async def test_an_old_invoice_that_was_paid_unheard(office: Office) -> None:
+    """What is held as open is looked up one by one where no list shows it any more: neither open, nor new enough."""
+    town = office.town
+    customer = await town.customer()
+    bought = await town.subscription(await town.price("export"), customer=customer)
+    await town.charges(customer.id, "fail")
+    town.wait(32 * DAY)
+    await office.miss()
+    await town.charges(customer.id, "succeed")
+    owed = (await town.stripes(bought)).latest_invoice
+    await town.client.invoices.pay_async(owed)
+    town.wait(60)
+    # A run since then: the list of what is over begins behind the invoice.
+    await town.ingest.query(
+        "INSERT INTO reconcile_runs (kind, cause, stage, created_at, finished_at) "
+        "VALUES ('reconcile', 'last', 'documents', now() + interval '60 days', now())"
+    )
+    report = await office.reconciled()
+    assert found(report, "repaired")[owed]["status"] == ["open", "paid"]
+
+
 async def test_products_and_prices_edited_unheard(office: Office) -> None:
     """Features that a price's metadata names now are in force, and a deleted product is sold no more."""
     town = office.town
