@@ -22,6 +22,7 @@ from sidecar.disk import Disk
 from sidecar.fast_connection import FastServer
 from sidecar.fast_lane import FastLane
 from sidecar.follower import Follower
+from sidecar.forward_auth import ForwardAuth
 from sidecar.inbox import Inbox
 from sidecar.keeper import Keeper
 from sidecar.management import Management
@@ -36,6 +37,7 @@ from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
 from sidecar.shares import Shares
+from sidecar.streams import StreamLimits, Streams
 from sidecar.writer_feed import WriterFeed
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,9 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
         answerer = Answerer(projects, asker, parts.clock)
         served = Api(answerer, parts.metrics.checks).application()
         Ofrep(answerer, parts.metrics).add_routes(served)
+        ForwardAuth(answerer, parts.metrics.checks, settings.user_header).add_routes(served)
+        limits = StreamLimits(settings.max_streams, settings.expiring_ahead)
+        Streams(answerer, limits, parts.metrics, parts.clock, parts.rng).add_routes(served)
         lane = FastLane(projects, parts.metrics.checks, parts.clock)
         management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -43,6 +43,9 @@ class Metrics:
         self.saves = self._counter("copy_saves", "Copies saved to disk, or not", "project", "outcome")
         self.origin_questions = self._counter("origin_questions", "Users asked of the writer", "project", "outcome")
         self.ofrep_bulks = self._counter("ofrep_bulk_evaluations", "Evaluations of all flags, by outcome", "outcome")
+        self.streams = Gauge("sidecar_streams", "Event streams that are open", registry=self.registry)
+        self.streams_ended = self._counter("streams_ended", "Event streams that ended, by why", "why")
+        self.stream_events = self._counter("stream_events", "Events written to streams", "event")
         self.crashes = self._counter("task_crashes", "Background tasks that crashed", "task")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -79,6 +82,18 @@ class _Copies(Collector):
             "Since the copy was known to be current",
             lambda p: p.freshness.age(now) if p.replica.synced else None,
         )
+        yield self._gauge(
+            "sidecar_clock_difference_seconds",
+            "How far our wall clock is ahead of the writer's",
+            lambda p: p.freshness.clock_difference,
+        )
+        starts = GaugeMetricFamily(
+            "sidecar_start_seconds", "How long the first load took, by source", labels=["project", "source"]
+        )
+        for name, project in self._projects.items():
+            if project.started is not None:
+                starts.add_metric([name, project.started.source.value], project.started.seconds)
+        yield starts
         modes = GaugeMetricFamily("sidecar_mode", "1 for what keeps the project in step", labels=["project", "mode"])
         for name, project in self._projects.items():
             for mode in Mode:

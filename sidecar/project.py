@@ -12,6 +12,7 @@ from sidecar.arrivals import Arrivals
 from sidecar.freshness import Freshness, StalePolicy
 from sidecar.replica import Applied, Copy, Installed, Replica
 from sidecar.sources import Source
+from sidecar.watchers import Watchers
 
 SILENCE: Final = 3.0
 """Seconds without a heartbeat after which a way counts as broken: three heartbeats."""
@@ -57,6 +58,7 @@ class Project:
         self.replica = Replica(project)
         self.freshness = Freshness(policy)
         self.arrivals = Arrivals()
+        self.watchers = Watchers()
         self.head: Position | None = None
         """The newest committed position that was heard of."""
         self.source: Source | None = None
@@ -84,6 +86,7 @@ class Project:
         outcome = copy.apply(change)
         if outcome is Applied.APPLIED:
             self._moved(copy)
+            self.watchers.changed(change)
         return outcome
 
     def install(
@@ -102,6 +105,7 @@ class Project:
             if current_at is not None:
                 self.freshness.confirmed(current_at)
             self._moved(candidate)
+            self.watchers.everything_changed()
         return outcome
 
     def heard(self, source: Source, head: Position, at: float) -> None:

@@ -1,17 +1,21 @@
 """The sidecar's settings: read once at start, every fault at once."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from common.catalogue import OnStale
 from common.identifiers import IdentifierError, ProjectId, project_id
 from common.logs import LogLevel
 from common.settings import Address, Reader, Secret, TcpAddress
 from sidecar.freshness import StalePolicy
+
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -30,6 +34,11 @@ class Settings:
     """Seconds between two saves."""
     log_level: LogLevel
     instance: str
+    user_header: str
+    """The header in which proxies tell `/authz` who asks."""
+    max_streams: int
+    expiring_ahead: float
+    """Seconds before the end of a grant at which streams announce it."""
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> Self:
@@ -56,6 +65,10 @@ class Settings:
             snapshot_every=reader.duration("SIDECAR_SNAPSHOT_EVERY", 60.0, least=0.1),
             log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
             instance=reader.text("SIDECAR_INSTANCE", f"{socket.gethostname()}-{os.getpid()}"),
+            user_header=_header(reader),
+            # Each is a connection, and open files are bounded; a change of the catalogue wakes all of them.
+            max_streams=reader.whole("SIDECAR_MAX_STREAMS", 1_000, least=0, most=100_000),
+            expiring_ahead=reader.duration("SIDECAR_EXPIRING_AHEAD", 86_400.0, most=365 * 86_400.0),
         )
         reader.finish()
         return settings
@@ -78,6 +91,15 @@ def _folder(reader: Reader) -> Path | None:
     if text is not None and not text.startswith("/"):
         reader.fault("SIDECAR_SNAPSHOT_DIR", "must be an absolute path: what the process is started in may change")
     return None if text is None else Path(text)
+
+
+def _header(reader: Reader) -> str:
+    name = reader.text("SIDECAR_USER_HEADER", "X-User-Id")
+    if not _HEADER_NAME.fullmatch(name):
+        reader.fault("SIDECAR_USER_HEADER", "must be a header's name, such as X-User-Id")
+    elif name.lower().startswith("x-entitlement-"):
+        reader.fault("SIDECAR_USER_HEADER", "must not begin with X-Entitlement-: those are answers")
+    return name
 
 
 def _policy(reader: Reader) -> StalePolicy:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import click
@@ -13,9 +14,11 @@ from aiohttp import web
 from common.clock import SystemClock
 from common.settings import SettingsError
 from sidecar.api import Api
+from sidecar.forward_auth import ForwardAuth
 from sidecar.management import Management
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings as SidecarSettings
+from sidecar.streams import StreamLimits, Streams
 from writer import app as writer_app
 from writer import settings as writer_settings
 from writer.cli import main
@@ -50,12 +53,14 @@ def _routes_of(app: web.Application) -> Iterator[tuple[str, str]]:
     for route in app.router.routes():
         assert route.resource is not None
         if route.method != "HEAD":
-            yield route.method, route.resource.canonical
+            yield "ANY" if route.method == "*" else route.method, route.resource.canonical
 
 
 def _sidecar_routes() -> set[tuple[str, str]]:
     metrics = Metrics()
     api = Api(cast("Any", None), metrics).application()
+    ForwardAuth(cast("Any", None), metrics.checks, "X-User-Id").add_routes(api)
+    Streams(cast("Any", None), StreamLimits(), metrics, SystemClock(), Random(0)).add_routes(api)  # noqa: S311
     management = Management({}, metrics, SystemClock(), "sidecar").application()
     return {*_routes_of(api), *_routes_of(management)}
 
@@ -96,7 +101,7 @@ def _commands(group: click.Group, above: str) -> Iterator[str]:
 
 def _unnamed(routes: set[tuple[str, str]]) -> list[str]:
     text = (DOCS / "api.md").read_text(encoding="utf-8")
-    named = {f"{method} {path}" for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`?\s]*)", text)}
+    named = {f"{method} {path}" for method, path in re.findall(r"`(ANY|GET|POST|PUT|PATCH|DELETE) (/[^`?\s]*)", text)}
     return sorted({f"{method} {path}" for method, path in routes} - named)
 
 
