@@ -14,6 +14,7 @@ from common.backoff import Backoff
 from common.clock import SECOND, Clock
 from common.position import Position
 from common.wire import CatalogChanged, Change, Heartbeat, UserChanged
+from sidecar.freshness import CLOCKS_DIFFER
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.metrics import Metrics
 from sidecar.project import Mode, Project
@@ -119,7 +120,7 @@ class Follower:
         if self._project.mode(arrival.at) is Mode.NONE:
             self._try_soon()
         self._project.heard(arrival.source, Position(heartbeat.epoch, heartbeat.head), arrival.at)
-        self._project.freshness.compare_clocks(heartbeat.sent_at, arrival.received_at)
+        self._compare_clocks(heartbeat, arrival)
         if heartbeat.epoch > copy.position.epoch:
             self._need(Needed.EPOCH)
         elif heartbeat.revision > copy.position.revision:
@@ -127,6 +128,17 @@ class Follower:
                 self._need(Needed.GAP, heartbeat.position)
         else:
             self._compare(copy, heartbeat)
+
+    def _compare_clocks(self, heartbeat: Heartbeat, arrival: Arrival) -> None:
+        freshness = self._project.freshness
+        if freshness.compare_clocks(heartbeat.sent_at, arrival.received_at):
+            verdict = f"differ by more than {CLOCKS_DIFFER:g} s: grants begin and end at other times here"
+            _log.warning(
+                "clocks project=%s seconds_ahead=%.3f verdict=%s",
+                self._project.id,
+                freshness.clock_difference,
+                verdict if freshness.clocks_differ else "agree again",
+            )
 
     def _compare(self, copy: Copy, heartbeat: Heartbeat) -> None:
         match copy.compare(heartbeat.position, heartbeat.count, heartbeat.digest):

@@ -12,6 +12,12 @@ from common.position import Position
 _MOST_PENDING: Final = 120  # two minutes of heartbeats; a copy further behind than that is loaded afresh anyway
 
 
+CLOCKS_DIFFER: Final = 2.0
+"""Seconds that the wall clocks of sidecar and writer may be apart."""
+
+_COMPARED: Final = 5  # heartbeats
+
+
 class State(StrEnum):
     """What an age means."""
 
@@ -39,6 +45,9 @@ class Freshness:
         self.policy = policy
         self.clock_difference: float | None = None
         """Seconds that our wall clock is ahead of the writer's, message delay included; None before a heartbeat."""
+        self.clocks_differ = False
+        """Whether that is more than can be let pass."""
+        self._differences: deque[float] = deque(maxlen=_COMPARED)
         self.moves = 0
         """Counts whatever changes the age but time."""
         self._since: float | None = None
@@ -70,9 +79,18 @@ class Freshness:
             if head.epoch == position.epoch:  # what a lineage that was given up said counts for nothing
                 self.confirmed(at)
 
-    def compare_clocks(self, sent_at: Instant, received_at: Instant) -> None:
-        """Note how far the two wall clocks are apart; nothing is decided by it."""
-        self.clock_difference = (received_at - sent_at) / SECOND
+    def compare_clocks(self, sent_at: Instant, received_at: Instant) -> bool:
+        """Note how far the two wall clocks are apart; whether that has just become too far, or stopped to be.
+
+        No age depends on it, but what is valid when does. A message that comes late looks like a clock that is
+        ahead, so the smallest of some differences counts.
+        """
+        self._differences.append((received_at - sent_at) / SECOND)
+        self.clock_difference = min(self._differences)
+        differ = len(self._differences) == _COMPARED and abs(self.clock_difference) > CLOCKS_DIFFER
+        changed = differ is not self.clocks_differ
+        self.clocks_differ = differ
+        return changed
 
     def age(self, now: float) -> float:
         """Seconds since the copy was known to be current; infinite before it was loaded."""

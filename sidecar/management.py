@@ -7,14 +7,14 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common.clock import Clock
+from common.clock import Clock, format_time
 from common.http import json_response, middleware, render
 from common.identifiers import ProjectId
 from common.problems import Problem
 from common.wire import format_digest
 from sidecar.freshness import State
 from sidecar.metrics import Metrics
-from sidecar.project import Project
+from sidecar.project import OnDisk, Project, Start
 
 
 class Management:
@@ -76,9 +76,27 @@ class Management:
             "age_ms": int(freshness.age(now) * 1000),
             "stale": freshness.state(now) is not State.FRESH,
             "loaded_from": None if project.source is None else project.source.value,
+            "start": _start(project.started),
+            "on_disk": _on_disk(project.on_disk),
             "clock_difference_ms": _milliseconds(freshness.clock_difference),
+            "clocks_differ": freshness.clocks_differ,
             "differing": list(project.differing),
         }
+
+
+def _start(start: Start | None) -> dict[str, Any] | None:
+    return None if start is None else {"source": start.source.value, "seconds": round(start.seconds, 3)}
+
+
+def _on_disk(state: OnDisk | None) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    return {
+        "position": None if state.position is None else state.position.token,
+        "saved_at": None if state.saved_at is None else format_time(state.saved_at),
+        "error": state.error,
+        "refused": state.refused,
+    }
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -91,3 +91,22 @@ def test_the_difference_of_the_clocks_is_noted() -> None:
     assert freshness.clock_difference is None
     freshness.compare_clocks(Instant(10 * SECOND), Instant(12 * SECOND + SECOND // 2))
     assert freshness.clock_difference == 2.5
+
+
+def test_clocks_that_are_apart_are_told_once_and_once_more_when_they_agree() -> None:
+    """Two seconds are let pass; a few messages that come late are no clock that is ahead."""
+    freshness = Freshness(POLICY)
+    late = [freshness.compare_clocks(Instant(0), Instant(seconds * SECOND)) for seconds in (9, 9, 1, 9, 9, 9, 9)]
+    assert (any(late), freshness.clocks_differ, freshness.clock_difference) == (False, False, 1.0)
+    ahead = [freshness.compare_clocks(Instant(0), Instant(3 * SECOND)) for _ in range(6)]
+    assert (ahead.count(True), freshness.clocks_differ, freshness.clock_difference) == (1, True, 3.0)
+    assert freshness.compare_clocks(Instant(0), Instant(0))
+    assert not freshness.clocks_differ
+
+
+def test_a_clock_that_is_behind_is_told_too() -> None:
+    """Grants would end too late."""
+    freshness = Freshness(POLICY)
+    for _ in range(5):
+        freshness.compare_clocks(Instant(5 * SECOND), Instant(2 * SECOND))
+    assert freshness.clocks_differ
