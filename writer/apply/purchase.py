@@ -45,7 +45,9 @@ async def write(connection: AsyncConnection, session: Session, recompute: Recomp
     if session.subscription_id is not None:
         await connection.execute(_NAME_SUBSCRIBER, {"id": session.subscription_id, "user_id": _named_user(session)})
     revisions = await recompute.users(connection, set(refs.values()), cause)
-    return Written(revisions, owned.unassigned, None if owned.ours else owners.NOT_OURS)
+    # Of what a subscription sells, its own events tell whose it is.
+    unassigned = owned.unassigned if session.one_time_lines else None
+    return Written(revisions, unassigned, None if owned.ours else owners.NOT_OURS)
 
 
 async def load(connection: AsyncConnection, session_id: str) -> Session:

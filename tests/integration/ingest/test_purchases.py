@@ -174,3 +174,15 @@ async def test_any_order_of_purchase_refund_and_failure_ends_alike(ingest: Inges
     ]
     await ingest.deliver(*(events[n] for n in order))
     assert await ingest.held() == GRANTED
+
+
+async def test_a_session_that_only_subscribes_is_not_told_as_nobodys(ingest: Ingest) -> None:
+    """Its subscription's own events tell whose that is; a purchase that names nobody is counted."""
+    subscribing = stripe.session("cs_sub", metadata={}, customer=None, mode="subscription", subscription="sub_1")
+    for line in subscribing["line_items"]["data"]:
+        line["price"] |= {"type": "recurring", "recurring": {"interval": "month"}}
+    for one in (subscribing, stripe.session("cs_once", metadata={}, customer=None)):
+        ingest.stripe.hold(one)
+        await ingest.deliver(completed(one))
+    labels = {"kind": ObjectKind.SESSION.value}
+    assert ingest.registry.get_sample_value("billing_apply_unassigned_total", labels) == 1

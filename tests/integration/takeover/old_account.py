@@ -122,7 +122,7 @@ projects:
         await self.shop.bought(
             self.prices["seats"], mode="subscription", customer=customer, metadata={"project_id": "maps"}
         )
-        self._map(customer, user, "maps")
+        self._map(customer, user, "shop")
         self._expect("shop", user, "pro")
         self._expect("maps", user, "tiles", "seats")
 
