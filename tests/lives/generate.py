@@ -26,8 +26,8 @@ _GAPS: Final = (
 _FINDERS: Final = (
     Finder.SWEEP, Finder.RECONCILE, Finder.SWEEP, Finder.WRITERS, Finder.SWEEP, Finder.RECONCILE,
 )  # fmt: skip
-_MANY: Final = 0.4
-"""How often an event is dropped where the writers read the event list all the time."""
+_MANY: Final = 0.3
+"""How often an event is dropped where its finder has to show what it can do: the next event may say the same."""
 _OUTAGES: Final = ("down", "rate_limit", "cut", "slow")
 
 
@@ -42,7 +42,7 @@ def plan(seed: int, lives: int, *, ticks: int = TICKS, most: int = MOST_ACTS, ra
         seed=seed,
         gaps=tuple(gaps),
         acts=tuple(sorted([*acts, *_shops(rng, ticks)], key=lambda act: act.tick)),
-        rates=rates or (Rates(dropped=_MANY) if finder is Finder.WRITERS else Rates()),
+        rates=rates or (Rates() if finder is Finder.SWEEP else Rates(dropped=_MANY)),
         kills=frozenset(rng.sample(range(ticks), ticks // 3)),
         outages={tick: rng.choice(_OUTAGES) for tick in rng.sample(range(ticks), ticks // 4)},
         broken=frozenset(rng.sample(range(ticks), 2)),

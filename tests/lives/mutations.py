@@ -3,18 +3,24 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final
+from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import SECOND, Instant
-from writer import recompute
+from writer import outbox, recompute
 from writer.apply import objects, owners, payment
+from writer.cache import redis_cache
+from writer.cache.scripts import Mode
+from writer.checkout import checkout, customers
 from writer.db.direct import Statement
 from writer.domain import entitle
 from writer.domain.sources import Item, SubscriptionSource
 from writer.domain.stripe import watermark
 from writer.domain.stripe.watermark import Verdict, Watermark
+from writer.reconcile.repair import Repair
+from writer.sweep.reader import EventReader
 
 
 def _ties_are_newer() -> None:
@@ -105,6 +111,54 @@ def _old_holders_are_forgotten() -> None:
     _put(owners, "lock", lock)
 
 
+def _the_history_is_late() -> None:
+    """A change is recorded as of an hour after it was made."""
+    was, becomes = "user_ref, user_id, computed_at, catalog_version", "computed_at + interval '1 hour'"
+    _replace_text(outbox, "_APPEND_USERS", was, was.replace("computed_at", becomes))
+
+
+def _redis_is_told_and_not_written() -> None:
+    """Documents are published, and written at Redis only where there is one already."""
+    write: Any = redis_cache.write_document
+
+    def replace_only(*arguments: Any) -> Any:
+        return write(*arguments[:5], Mode.REPLACE)
+
+    _put(redis_cache, "write_document", replace_only)
+
+
+def _customers_are_made_twice() -> None:
+    """Two first purchases at once ask Stripe for a customer each."""
+    _put(customers, "_idempotency_key", lambda *_: f"customer-{uuid4().hex}")
+
+
+def _what_is_held_is_sold_again() -> None:
+    """Nobody looks whether the product is held."""
+
+    async def held(*_: Any) -> None:
+        return None
+
+    _put(checkout, "_held", held)
+
+
+def _reconcile_only_looks() -> None:
+    """What a run finds to be different stays as it is."""
+
+    async def listed(*_: Any) -> None:
+        return None
+
+    _put(Repair, "listed", listed)
+
+
+def _polling_takes_nothing_in() -> None:
+    """The event list is read, and what is missing stays missing."""
+
+    async def take_in(*_: Any) -> int:
+        return 0
+
+    _put(EventReader, "_take_in", take_in)
+
+
 def _put(place: Any, name: str, value: Any) -> None:
     if not hasattr(place, name):
         raise AssertionError(f"{place} has no {name} any more")
@@ -138,6 +192,12 @@ MUTATIONS: Final[dict[str, Callable[[], None]]] = {
         _users_are_not_locked,
         _objects_are_not_locked,
         _old_holders_are_forgotten,
+        _the_history_is_late,
+        _redis_is_told_and_not_written,
+        _customers_are_made_twice,
+        _what_is_held_is_sold_again,
+        _reconcile_only_looks,
+        _polling_takes_nothing_in,
     )
 }
 """By name, as `python -m tests.lives.prove --mutation NAME` takes them."""
