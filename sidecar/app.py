@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from random import Random
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp.web import Application
 
 from common.background import Tasks
 from common.clock import Clock, SystemClock
@@ -36,6 +37,7 @@ from sidecar.redis_feed import RedisFeed
 from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
+from sidecar.shadow import Shadow
 from sidecar.shares import Shares
 from sidecar.streams import StreamLimits, Streams
 from sidecar.writer_feed import WriterFeed
@@ -63,32 +65,60 @@ class _Parts:
     rng: Random
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Projects that are kept in step, and who answers for them."""
+
+    projects: dict[ProjectId, Project]
+    answerer: Answerer
+    metrics: Metrics
+    clock: Clock
+    rng: Random
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Sidecar]:
     """Build a sidecar, serve, and take it down again in reverse order, also when it is only half built."""
+    async with AsyncExitStack() as stack:
+        followed = await stack.enter_async_context(following(settings))
+        projects, metrics, clock = followed.projects, followed.metrics, followed.clock
+        shadow = Shadow(clock)
+        metrics.registry.register(shadow)
+        served = _served(followed, settings, shadow)
+        lane = FastLane(projects, metrics.checks, clock)
+        management = Management(projects, metrics, shadow, clock, settings.instance)
+        managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
+        served_at = await stack.enter_async_context(listening(served, settings.listen, FastServer.with_lane(lane)))
+        _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
+        yield Sidecar(served_at, managed_at, projects)
+
+
+@asynccontextmanager
+async def following(settings: Settings) -> AsyncIterator[Followed]:
+    """Keep the settings' projects in step until the end; none of them needs to be loaded yet."""
     async with AsyncExitStack() as stack:
         parts = await _parts(settings, stack)
         projects = {name: Project(name, settings.policy) for name in settings.projects}
         parts.metrics.watch(projects, parts.clock.monotonic)
         asker = Asker(parts.origin, parts.metrics, parts.clock)
         stack.push_async_callback(asker.close)
-        answerer = Answerer(projects, asker, parts.clock)
-        served = Api(answerer, parts.metrics.checks).application()
-        Ofrep(answerer, parts.metrics).add_routes(served)
-        ForwardAuth(answerer, parts.metrics.checks, settings.user_header).add_routes(served)
-        limits = StreamLimits(settings.max_streams, settings.expiring_ahead)
-        Streams(answerer, limits, parts.metrics, parts.clock, parts.rng).add_routes(served)
-        lane = FastLane(projects, parts.metrics.checks, parts.clock)
-        management = Management(projects, parts.metrics, parts.clock, settings.instance)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
         keepers = await _keepers(projects, parts, stack)
         stack.push_async_callback(tasks.stop)
         for project in projects.values():
             _follow(project, parts, tasks, keepers.get(project.id))
-        managed_at = await stack.enter_async_context(listening(management.application(), settings.management_listen))
-        served_at = await stack.enter_async_context(listening(served, settings.listen, FastServer.with_lane(lane)))
-        _log.info("sidecar listening address=%s management=%s", served_at, managed_at)
-        yield Sidecar(served_at, managed_at, projects)
+        yield Followed(projects, Answerer(projects, asker, parts.clock), parts.metrics, parts.clock, parts.rng)
+
+
+def _served(followed: Followed, settings: Settings, shadow: Shadow) -> Application:
+    """Every protocol that is spoken on `SIDECAR_LISTEN`."""
+    answerer, metrics = followed.answerer, followed.metrics
+    served = Api(answerer, metrics.checks, shadow).application()
+    Ofrep(answerer, metrics).add_routes(served)
+    ForwardAuth(answerer, metrics.checks, settings.user_header).add_routes(served)
+    limits = StreamLimits(settings.max_streams, settings.expiring_ahead)
+    Streams(answerer, limits, metrics, followed.clock, followed.rng).add_routes(served)
+    return served
 
 
 async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:

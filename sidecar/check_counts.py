@@ -23,15 +23,18 @@ class CheckCounts(Collector):
     def __init__(self) -> None:
         self._buckets: list[int] = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
+        self.stale = 0
+        """Answers that said that they are stale."""
         self._outcomes: dict[str, Cell] = {}
 
     def cell(self, outcome: str) -> Cell:
         """Where checks of an outcome are counted: a reason, or an error's code."""
         return self._outcomes.setdefault(outcome, [0])
 
-    def count(self, outcome: str) -> None:
-        """One check came to an outcome."""
+    def count(self, outcome: str, *, stale: bool = False) -> None:
+        """One check came to an outcome, and was answered from a stale copy or not."""
         self.cell(outcome)[0] += 1
+        self.stale += stale
 
     def observe(self, seconds: float) -> None:
         """One check was answered within so long."""
@@ -40,20 +43,21 @@ class CheckCounts(Collector):
 
     def outcomes(self) -> dict[str, int]:
         """How many checks came to each outcome."""
-        return {outcome: cell[0] for outcome, cell in self._outcomes.items() if cell[0]}
+        return {str(outcome): cell[0] for outcome, cell in self._outcomes.items() if cell[0]}
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is asked of it before it is registered."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Both metrics, as Prometheus takes them."""
+        """All metrics, as Prometheus takes them."""
         checks = CounterMetricFamily(
             "sidecar_checks", "Checks by outcome: a reason, or an error's code", labels=["outcome"]
         )
         for outcome, cell in self._outcomes.items():
             checks.add_metric([outcome], cell[0])
         yield checks
+        yield CounterMetricFamily("sidecar_stale_answers", "Checks answered as stale", value=self.stale)
         taken = HistogramMetricFamily("sidecar_check_seconds", "Time to answer a check")
         taken.add_metric([], self._cumulated(), self.seconds)
         yield taken

@@ -12,18 +12,14 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Final
 
-import orjson
 from aiohttp.http import SERVER_SOFTWARE
 
-from common.answers import Standing, stood
 from common.clock import SECOND, Clock, Instant
 from common.identifiers import ProjectId
 from sidecar.check_counts import CheckCounts
-from sidecar.freshness import State
 from sidecar.plain_headers import MOST_BYTES, PlainHeaders
 from sidecar.project import Project
-from sidecar.quick_decision import Decided, Decisions, View
-from sidecar.replica import Copy
+from sidecar.quick_decision import Decided, Decisions
 
 PATH: Final = "/api/v1/check"
 _BEGINNING: Final = b"GET /api/v1/check?"
@@ -67,6 +63,7 @@ class FastLane:
         length += len(middle)
         head = self._heads.get(length) or self._head(length)
         cell[0] += 1
+        self._counts.stale += view.standing.stale
         self._counts.observe(self._monotonic() - began)
         return b"".join((head, first, middle, last))
 
@@ -76,16 +73,10 @@ class FastLane:
         if found is None:
             return None
         view, era, hashed, page, since, until, _, _, _, _ = found
-        project = view.project
-        copy = project.replica.copy
+        copy = view.project.replica.copy
         if copy is None:  # not in a project of which something was decided
             return None
-        if (
-            began >= view.until
-            or copy.moves != view.moves
-            or project.freshness.moves != view.aged
-            or copy is not view.copy
-        ) and not self._renew(view, copy, began):
+        if view.moved(copy, began) and not view.renew(copy, began):
             return None
         pages = copy.records.pages
         if since <= now < until and era is view.era and pages.pages[pages.place(hashed)] is page:
@@ -110,22 +101,6 @@ class FastLane:
         if found is not None:
             self._keep(query, found)
         return found
-
-    def _renew(self, view: View, copy: Copy, now: float) -> bool:
-        """Put together what answers of this moment say of the copy; False where they follow the stale policy."""
-        freshness = view.project.freshness
-        state = freshness.state(now)
-        if state is State.TOO_OLD:
-            return False
-        basis = (copy, copy.catalogue, copy.complete)
-        if view.basis != basis:
-            view.basis, view.era, view.forms = basis, object(), {}
-        age = freshness.age(now)
-        standing = Standing(copy.position, int(age * 1000), stale=state is not State.FRESH)
-        view.middle = b"," + orjson.dumps(stood(standing))[1:-1]
-        view.copy, view.moves, view.aged = copy, copy.moves, freshness.moves
-        view.until = now + (standing.age_ms + 1) / 1000 - age
-        return True
 
     def _turn(self, now: Instant) -> None:
         self._second = now // SECOND

@@ -15,14 +15,18 @@ from common.wire import format_digest
 from sidecar.freshness import State
 from sidecar.metrics import Metrics
 from sidecar.project import OnDisk, Project, Start
+from sidecar.shadow import Shadow
 
 
 class Management:
     """Routes of `SIDECAR_MANAGEMENT_LISTEN`."""
 
-    def __init__(self, projects: Mapping[ProjectId, Project], metrics: Metrics, clock: Clock, instance: str) -> None:
+    def __init__(
+        self, projects: Mapping[ProjectId, Project], metrics: Metrics, shadow: Shadow, clock: Clock, instance: str
+    ) -> None:
         self._projects = projects
         self._metrics = metrics
+        self._shadow = shadow
         self._clock = clock
         self._instance = instance
 
@@ -81,6 +85,7 @@ class Management:
             "clock_difference_ms": _milliseconds(freshness.clock_difference),
             "clocks_differ": freshness.clocks_differ,
             "differing": list(project.differing),
+            "shadow": self._shadow.standing(project.id),
         }
 
 

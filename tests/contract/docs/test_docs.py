@@ -18,6 +18,7 @@ from sidecar.forward_auth import ForwardAuth
 from sidecar.management import Management
 from sidecar.metrics import Metrics
 from sidecar.settings import Settings as SidecarSettings
+from sidecar.shadow import Shadow
 from sidecar.streams import StreamLimits, Streams
 from writer import app as writer_app
 from writer import settings as writer_settings
@@ -58,10 +59,11 @@ def _routes_of(app: web.Application) -> Iterator[tuple[str, str]]:
 
 def _sidecar_routes() -> set[tuple[str, str]]:
     metrics = Metrics()
-    api = Api(cast("Any", None), metrics).application()
+    shadow = Shadow(SystemClock())
+    api = Api(cast("Any", None), metrics.checks, shadow).application()
     ForwardAuth(cast("Any", None), metrics.checks, "X-User-Id").add_routes(api)
-    Streams(cast("Any", None), StreamLimits(), metrics, SystemClock(), Random(0)).add_routes(api)  # noqa: S311
-    management = Management({}, metrics, SystemClock(), "sidecar").application()
+    Streams(cast("Any", None), StreamLimits(), metrics, SystemClock(), Random(0)).add_routes(api)
+    management = Management({}, metrics, shadow, SystemClock(), "sidecar").application()
     return {*_routes_of(api), *_routes_of(management)}
 
 

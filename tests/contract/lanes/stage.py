@@ -24,6 +24,7 @@ from sidecar.freshness import StalePolicy
 from sidecar.metrics import Metrics
 from sidecar.project import Project
 from sidecar.replica import Copy
+from sidecar.shadow import Shadow
 from sidecar.sources import Source
 from tests.contract.lanes.streams import ASKED, HOT, USERS
 from tests.support.history import PROJECT, START, History, feature, grant
@@ -107,7 +108,9 @@ class Lane:
 
     async def open(self) -> None:
         """Make the server."""
-        runner = web.AppRunner(Api(self._sidecar.answerer, self.counts).application(), access_log=None)
+        runner = web.AppRunner(
+            Api(self._sidecar.answerer, self.counts, Shadow(self._sidecar.clock)).application(), access_log=None
+        )
         await runner.setup()
         self._runner = runner
         made = cast("web.Server", runner.server)

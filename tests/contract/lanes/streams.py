@@ -76,6 +76,8 @@ _QUERIES: Final = (
     "user_id=a%20b&feature=pro",
     "user_id=%61nn&feature=p%72o",
     "user_id=%ff&feature=pro",
+    "user_id=ann&feature=pro&expected=true",
+    "user_id=ann&feature=pro&expected=maybe",
     "user_id=ann&feature=seats&used=3",
     "user_id=ann&feature=seats&used=-1",
     "user_id=ann&feature=seats&used=99999999999999999999",

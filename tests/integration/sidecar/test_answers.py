@@ -248,3 +248,37 @@ async def test_the_management_port_tells_how_things_stand(running: Running, hist
     assert 'sidecar_copy_users{project="shop"} 3.0' in text
     assert 'sidecar_mode{mode="redis",project="shop"} 1.0' in text
     assert Metrics().registry is not Metrics().registry
+
+
+async def test_shadow_mode_counts_and_changes_no_answer(running: Running) -> None:
+    """What an app expected is compared by feature, one by one and in a batch, and told in the status and a metric."""
+    plain = await running.check("ann", "pro")
+    told = await running.check("ann", "pro", expected="true")
+    assert {**told, "age_ms": 0} == {**plain, "age_ms": 0}
+    await running.check("ann", "pro", expected="false")
+    await running.check("ann", "misspelt", expected="false")
+    checks = [{"user_id": "nobody", "feature": "pro", "expected": True}, {"user_id": "ann", "feature": "pro"}]
+    async with running.session.post(
+        f"http://{running.sidecar.address}/api/v1/check", json={"checks": checks}
+    ) as response:
+        assert response.status == 200
+    management = f"http://{running.sidecar.management_address}"
+    async with running.session.get(f"{management}/status") as response:
+        shadow = orjson.loads(await response.read())["projects"]["shop"]["shadow"]
+    assert shadow["pro"].pop("last_disagreement").items() >= {"user_id": "nobody", "expected": True}.items()
+    assert shadow == {"pro": {"compared": 3, "disagreed": 2}, "(unknown)": {"compared": 1, "disagreed": 0}}
+    async with running.session.get(f"{management}/metrics") as response:
+        metrics = await response.text()
+    assert 'sidecar_shadow_checks_total{agreed="false",feature="pro",project="shop"} 2.0' in metrics
+
+
+@pytest.mark.parametrize("expected", ["yes", "", "1", "True"])
+async def test_an_expectation_is_true_or_false(running: Running, expected: str) -> None:
+    """Anything else is a bad request, and is not counted."""
+    url = f"http://{running.sidecar.address}/api/v1/check"
+    parameters = {"user_id": "ann", "feature": "pro", "expected": expected}
+    async with running.session.get(url, params=parameters) as response:
+        assert (response.status, (orjson.loads(await response.read()))["code"]) == (400, "invalid_expected")
+    checks = [{"user_id": "ann", "feature": "pro", "expected": expected}]
+    async with running.session.post(url, json={"checks": checks}) as response:
+        assert (response.status, (orjson.loads(await response.read()))["code"]) == (400, "invalid_expected")
