@@ -167,15 +167,12 @@ def _put(place: Any, name: str, value: Any) -> None:
 
 def _replace_text(module: Any, name: str, old: str, new: str) -> None:
     statement = getattr(module, name)
-    straight = isinstance(statement, Statement)  # on the driver, without SQLAlchemy
-    sql = " ".join(str(vars(statement)["_sql"] if straight else statement).split())
+    straight = isinstance(statement, Statement)
+    sql = " ".join((statement.sql if straight else str(statement)).split())
     changed = sql.replace(" ".join(old.split()), new)
     if changed == sql:
         raise AssertionError(f"{name} does not hold {old!r} any more")
-    if straight:
-        _put(statement, "_sql", changed)
-    else:
-        _put(module, name, text(changed))
+    _put(module, name, Statement(changed) if straight else text(changed))
 
 
 MUTATIONS: Final[dict[str, Callable[[], None]]] = {
