@@ -6,7 +6,7 @@ from typing import assert_never
 
 from common.catalogue import Kind
 from common.clock import SECOND, Instant
-from common.document import Entitlement, Source, Value
+from common.document import MAX_LIMIT, Entitlement, Source, Value
 from writer.domain.catalogue import Definition, PlanFeature
 from writer.domain.sources import (
     GrantSource,
@@ -138,7 +138,7 @@ def _value(granted: PlanFeature, quantity: int, kind: Kind) -> Value:
     if kind is Kind.PLAIN:
         return None
     if granted.per_unit and type(granted.value) is int:
-        return granted.value * quantity
+        return min(granted.value * quantity, MAX_LIMIT)  # more than that no reader takes
     return granted.value
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from common.catalogue import Catalogue, Combine, Feature, Kind
 from common.clock import SECOND, Instant, parse_time
 from common.decision import Decision, Reason, decide
-from common.document import UNLIMITED, Entitlement, Source
+from common.document import MAX_LIMIT, UNLIMITED, Entitlement, Source
 from common.identifiers import FeatureCode, ProjectId
 from writer.domain.catalogue import Definition, Origin, Plan, PlanFeature, PriceInfo, from_json, to_json
 from writer.domain.entitle import KEEP_EXPIRED, Grace, entitle
@@ -131,6 +131,15 @@ def test_quantity_multiplies_only_what_is_per_unit_and_zero_grants_nothing() -> 
     )
     assert {r.feature_code: r.value for r in rows} == {EXPORT: None, SEATS: 50, THEME: "dark"}
     assert end_of(replace(SUBSCRIPTION, items=(replace(ITEM, quantity=0),))) == "nothing"
+
+
+def test_a_limit_times_a_quantity_stays_one_that_documents_may_hold() -> None:
+    """A terabyte a seat, in bytes, for ten thousand seats: the greatest limit there is, not a document nobody reads."""
+    plan = replace(PRO, features=(PlanFeature(SEATS, 2**40, per_unit=True),))
+    definition = replace(DEFINITION, plans={(Origin.CATALOG, "price_pro"): plan})
+    many = replace(SUBSCRIPTION, items=(replace(ITEM, quantity=10_000),))
+    (row,) = entitle(Sources(subscriptions=(many,)), definition, GRACE, NOW)
+    assert row.value == MAX_LIMIT
 
 
 def test_catalogue_speaks_before_stripe_and_price_before_product() -> None:
