@@ -1,6 +1,5 @@
 """From where a copy stands to a later revision, change by change: out of Redis's change log, or the writer's."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final, Protocol
@@ -11,8 +10,12 @@ from common.transfer import ChangesPage
 from common.wire import Change
 from sidecar.replica import Applied
 from sidecar.sources import ChangesGoneError
+from sidecar.turns import Turns
 
-PAGE: Final = 64  # entries read or applied without a pause: two or three milliseconds during which nobody is answered
+PAGE: Final = 64  # entries read without a pause: one or two milliseconds during which nobody is answered
+
+MOST_MISSING: Final = 100_000
+"""Revisions that the writer is asked for one after the other; where more are missing a whole copy comes sooner."""
 
 Apply = Callable[[Change], Applied]
 
@@ -80,14 +83,17 @@ async def fill_from_origin(
             position = page.changes[-1].position
         if not page.changes or position.revision >= page.heartbeat.head:
             break
+        if page.heartbeat.head - position.revision > MOST_MISSING:
+            return Filled.GONE
     return Filled.REACHED if target is None or position >= target else Filled.GONE
 
 
 async def _apply_all(changes: Sequence[Change], apply: Apply) -> bool:
     """False at the first change that does not continue where the copy stands."""
-    for number, change in enumerate(changes, 1):
+    turns = Turns()
+    for change in changes:
         if apply(change) in (Applied.GAP, Applied.NEW_EPOCH):
             return False
-        if number % PAGE == 0:
-            await asyncio.sleep(0)
+        if turns.over():
+            await turns.give()
     return True

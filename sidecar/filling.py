@@ -1,16 +1,12 @@
 """Filling a copy from documents that come in batches, while this process answers from the copy before."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 from common.document import DocumentError
 from sidecar.packing import Packer
 from sidecar.replica import Copy
-
-AT_ONCE: Final = 0.002
-"""Seconds of work after which others get their turn."""
+from sidecar.turns import Turns
 
 _BETWEEN_LOOKS: Final = 32  # documents; a look at the clock costs little, but not nothing
 
@@ -27,7 +23,7 @@ async def fill(
     """
     packer = Packer(copy.project, copy.records.grants)
     count = 0
-    began = time.monotonic()
+    turns = Turns()
     async for batch in batches:
         for user, data in batch:
             count += 1
@@ -35,7 +31,6 @@ async def fill(
                 copy.take(packer.pack(data) if user is None else packer.pack_of(user, data))
             except DocumentError as error:
                 refused(error)
-            if count % _BETWEEN_LOOKS == 0 and time.monotonic() - began > AT_ONCE:
-                await asyncio.sleep(0)
-                began = time.monotonic()
+            if count % _BETWEEN_LOOKS == 0 and turns.over():
+                await turns.give()
     return count

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Final, assert_never
+from typing import assert_never
 
 from common.backoff import Backoff
 from common.clock import SECOND, Clock
@@ -21,10 +21,10 @@ from sidecar.project import Mode, Project
 from sidecar.repair import Needed, Repair
 from sidecar.replica import Applied, Compared, Copy
 from sidecar.sources import Source, SourceError
+from sidecar.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 64  # arrivals handled before requests get their turn: one or two milliseconds of work
 
 
 class Follower:
@@ -69,14 +69,13 @@ class Follower:
             await asyncio.sleep(0)
 
     def _handle_waiting(self, arrival: Arrival | None) -> None:
-        handled = 0
+        turns = Turns()
         while arrival is not None:
             try:
                 self._handle(arrival)
             finally:
                 self._inbox.done()
-            handled += 1
-            arrival = None if handled == _AT_ONCE else self._inbox.get_waiting()
+            arrival = None if turns.over() else self._inbox.get_waiting()
 
     def _handle(self, arrival: Arrival) -> None:
         match arrival.what:

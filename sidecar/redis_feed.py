@@ -13,11 +13,11 @@ from common.wire import WireError
 from sidecar.inbox import Arrival, Inbox, Signal
 from sidecar.refusals import Refusals
 from sidecar.sources import Source, UnavailableError, read_message
+from sidecar.turns import Turns
 
 _log = logging.getLogger(__name__)
 
 _FIRST_JITTER: Final = 0.05  # seconds; a whole fleet may start at once
-_AT_ONCE: Final = 64  # messages taken before others get their turn
 
 
 class Subscription(Protocol):
@@ -77,7 +77,7 @@ class RedisFeed:
             await asyncio.sleep(backoff.wait())
 
     async def _listen(self, subscription: Subscription) -> None:
-        taken = 0
+        turns = Turns()
         while True:
             data = await subscription.next()
             try:
@@ -86,9 +86,8 @@ class RedisFeed:
                 self._refusals.note(self._project, "channel", error)
             else:
                 self._inbox.put(Arrival(message, Source.REDIS, self._clock.monotonic(), self._clock.now()))
-            taken += 1
-            if taken % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+            if turns.over():
+                await turns.give()
 
     def _put(self, signal: Signal) -> None:
         self._inbox.put(Arrival(signal, Source.REDIS, self._clock.monotonic(), self._clock.now()))

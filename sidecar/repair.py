@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
+from itertools import chain
 from typing import Final
 
 from common.clock import Clock
@@ -16,11 +17,12 @@ from sidecar.project import Project, Start
 from sidecar.refusals import Refusals
 from sidecar.replica import Copy, Installed
 from sidecar.sources import LIVE, AheadError, Source, SourceError, UnavailableError, UnreadableError
+from sidecar.turns import Turns
 
 _log = logging.getLogger(__name__)
 
 MOST_DIFFERING: Final = 100
-_COMPARED_AT_ONCE: Final = 500  # users; a millisecond or two
+_RELEASED_AT_ONCE: Final = 2_000  # pages
 
 
 class Needed(IntEnum):
@@ -159,17 +161,28 @@ class Repair:
         if reason is Needed.DIGEST and replaced is not None:
             project.differing = await _differing(replaced, copy)
             _log.warning("found differing project=%s users=%d", project.id, len(project.differing))
+        if replaced is not None:
+            pages = list(replaced.records.pages.pages)
+            del replaced
+            await _release(pages)
         return True
 
 
 async def _differing(replaced: Copy, copy: Copy) -> tuple[UserId, ...]:
     found: list[UserId] = []
-    users = [*copy.records, *(user for user in replaced.records if user not in copy.records)]
-    for number, user in enumerate(users, 1):
+    turns = Turns()
+    for user in chain(copy.records, (user for user in replaced.records if user not in copy.records)):
         if replaced.lacks(copy, user):
             found.append(user)
             if len(found) == MOST_DIFFERING:
                 break
-        if number % _COMPARED_AT_ONCE == 0:
-            await asyncio.sleep(0)
+        if turns.over():
+            await turns.give()
     return tuple(found)
+
+
+async def _release(pages: list[bytes]) -> None:
+    """Let go of pages some at a time: a million users' at one stroke would be a pause that everybody feels."""
+    while pages:
+        del pages[-_RELEASED_AT_ONCE:]
+        await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 A million documents are more than one core can read in the time in which an app should start. So the sidecar starts a
 process for each core, and each takes the users of some of the pages: it walks the users set, gets its documents, and
 hands back whole pages. It blocks, and has nothing else to do. What it is told comes on stdin, the Redis URL with its
-password among it; what it found goes to stdout: a line of JSON, then frames of pages.
+password among it; what it found goes to stdout, framed: an object of JSON, then pages.
 """
 
 import gc
@@ -147,14 +147,18 @@ class ShareReader:
             "refused": self.refused,
             "refusals": self.refusals,
         }
-        out.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        _write_frame(out, orjson.dumps(told))
         for start in range(self.own.start, self.own.stop, PAGES_A_FRAME):
             stop = min(start + PAGES_A_FRAME, self.own.stop)
             frame = BETWEEN.join(self.pages.pages[start:stop])
             self.pages.pages[start:stop] = [MARK] * (stop - start)  # two processes need not hold it all
-            out.write(len(frame).to_bytes(LENGTH_BYTES, "big"))
-            out.write(frame)
+            _write_frame(out, frame)
         out.flush()
+
+
+def _write_frame(out: BinaryIO, frame: bytes) -> None:
+    out.write(len(frame).to_bytes(LENGTH_BYTES, "big"))
+    out.write(frame)
 
 
 def _command(*words: bytes) -> bytes:
@@ -172,8 +176,7 @@ def main() -> int:
     try:
         reader.read(pool.get_connection())
     except (RedisError, OSError) as error:
-        failed = {"error": f"{type(error).__name__}: {error}"}
-        sys.stdout.buffer.write(orjson.dumps(failed, option=orjson.OPT_APPEND_NEWLINE))
+        _write_frame(sys.stdout.buffer, orjson.dumps({"error": f"{type(error).__name__}: {error}"}))
         return 1
     reader.write(sys.stdout.buffer)
     return 0

@@ -28,7 +28,7 @@ WORTH_IT: Final = 20_000
 _MOST_PROCESSES: Final = 4  # more would only wait for Redis, which has one core
 _SECONDS: Final = 30.0
 _USERS_A_SECOND: Final = 5_000  # whoever is slower than that is stuck
-_LIMIT: Final = 16 * 1024 * 1024
+_LIMIT: Final = 1024 * 1024
 
 
 class ShareError(Exception):
@@ -92,17 +92,20 @@ async def _converse(process: Process, job: Job) -> _Share:
         raise ShareError("a process has no pipes")
     process.stdin.write(orjson.dumps(asdict(job)))
     process.stdin.close()
-    told = orjson.loads(await process.stdout.readuntil())
+    told = orjson.loads(await _frame(process.stdout))
     if "error" in told:
         raise UnavailableError(f"redis: {told['error']}")
     wanted = len(own_pages(len(Pages.with_room(job.users).pages), job.share, job.shares))
     pages: list[bytes] = []
     while len(pages) < wanted:
-        length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
-        pages += (await process.stdout.readexactly(length)).split(BETWEEN)
+        pages += (await _frame(process.stdout)).split(BETWEEN)
         await asyncio.sleep(0)
     await process.wait()
     return _Share(told, pages)
+
+
+async def _frame(stream: asyncio.StreamReader) -> bytes:
+    return await stream.readexactly(int.from_bytes(await stream.readexactly(LENGTH_BYTES), "big"))
 
 
 def _put_together(copy: Copy, shares: list[_Share]) -> list[DocumentError]:
