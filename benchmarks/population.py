@@ -55,14 +55,7 @@ class Population:
         for start in range(0, self.users, _AT_ONCE):
             numbers = range(start, min(start + _AT_ONCE, self.users))
             connection.send_packed_command([b"".join(self._commands(numbers))])
-        meta = {
-            "epoch": EPOCH,
-            "revision": self.revision,
-            "count": self.users,
-            "digest": wire.format_digest(self.digest),
-        }
-        words = [str(word) for pair in meta.items() for word in pair]
-        connection.send_packed_command([command("HSET", keys.meta(PROJECT), *words)])
+        connection.send_packed_command([command("HSET", keys.meta(PROJECT), *self.meta())])
         connection.send_packed_command([command("CLIENT", "REPLY", "ON")])
         connection.read_response()
         connection.disconnect()
@@ -76,6 +69,16 @@ class Population:
         self.digest ^= digest_of(before) ^ digest_of(document)
         now = SystemClock().now()
         return UserChanged(document, now, now)
+
+    def meta(self) -> list[str]:
+        """What Redis says that it holds: names and values."""
+        values = {
+            "epoch": str(EPOCH),
+            "revision": str(self.revision),
+            "count": str(self.users),
+            "digest": wire.format_digest(self.digest),
+        }
+        return [word for pair in values.items() for word in pair]
 
     def heartbeat(self) -> Heartbeat:
         """What the lease holder says now."""
