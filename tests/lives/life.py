@@ -17,7 +17,7 @@ _DIES: Final = 0.15
 _TRIES: Final = 0.2
 _COMES_BACK: Final = 0.6
 _IN_THE_WRONG_SHOP: Final = 0.05
-_REGRETS: Final = 0.15
+_REGRETS: Final = 0.2
 """How often what was just bought is given back at once, so that the refund may be told before its purchase."""
 
 
@@ -84,10 +84,7 @@ def _checkout(story: Story) -> None:
         story.unpaid.append(name)
     buyer = {} if customer is None else {"customer": customer.name}
     story.act("checkout", name=name, mode=mode, lines=lines, outcome=outcome, **buyer, **told, **extra)
-    if rng.random() < _COMES_BACK:
-        _come_back(story, name, regrets=mode == "subscription" and rng.random() < _REGRETS)
-    if name in story.paid and rng.random() < _REGRETS:
-        _refund_of(story, name)
+    _afterwards(story, name, recurring=mode == "subscription")
 
 
 def _order(story: Story) -> None:
@@ -115,17 +112,20 @@ def _order(story: Story) -> None:
         "order", name=name, user=customer.user, project=project, price=price, quantity=story.draw((1, 4), (3, 1)),
         clicks=clicks, keys=keys, outcome=outcome, **trial,
     )  # fmt: skip
-    if rng.random() < _COMES_BACK:
-        _come_back(story, name, regrets=recurring and rng.random() < _REGRETS)
+    _afterwards(story, name, recurring=recurring)
 
 
-def _come_back(story: Story, session: str, *, regrets: bool) -> None:
-    """To the shop, whose app confirms; those who regret cancel in the same second."""
-    if regrets:
-        how = story.draw(("now", 2), ("period_end", 1))
-        story.act("regret", session=session, subscription=f"{session}.subscription", how=how)
-    else:
-        story.act("confirm", session=session)
+def _afterwards(story: Story, session: str, *, recurring: bool) -> None:
+    """Regret at once, or come back to the shop, whose app confirms; or both, in the same second."""
+    regrets = story.rng.random() < _REGRETS
+    if regrets and session in story.paid:
+        _refund_of(story, session)
+    elif story.rng.random() < _COMES_BACK:
+        if regrets and recurring:
+            how = story.draw(("now", 2), ("period_end", 1))
+            story.act("regret", session=session, subscription=f"{session}.subscription", how=how)
+        else:
+            story.act("confirm", session=session)
 
 
 def _confirm(story: Story) -> None:
