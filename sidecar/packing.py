@@ -26,16 +26,22 @@ _SOURCES: Final = frozenset(source.value for source in documents.Source)
 
 _AT_SECOND: Final = len("2026-01-31T")
 _AT_FRACTION: Final = len("2026-01-31T12:00:00")
-_FRACTION: Final = len(".000000Z")
+_DIGITS: Final = 6
 
 
 class Entry(NamedTuple):
     """A document as a copy takes it; `record` is empty where the user holds nothing."""
 
     user: bytes
-    position: Position
+    epoch: int
+    revision: int
     record: bytes
     digest: int
+
+    @property
+    def position(self) -> Position:
+        """Where the document was written."""
+        return Position(self.epoch, self.revision)
 
 
 class _Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -101,11 +107,11 @@ class Packer:
             raise _DoubtError
         computed_at = self._instants.read(parsed.computed_at)
         if not parsed.entitlements:
-            return Entry(user.encode(), Position(epoch, revision), b"", 0)
+            return Entry(user.encode(), epoch, revision, b"", 0)
         packed: Packed = [epoch, revision, computed_at]
         canonical = self._runs(parsed.entitlements, packed)
         digest = digest_of_rows(user, revision, canonical)
-        return Entry(user.encode(), Position(epoch, revision), orjson.dumps(packed), digest)
+        return Entry(user.encode(), epoch, revision, orjson.dumps(packed), digest)
 
     def _runs(self, rows: Sequence[_Row], packed: Packed) -> list[tuple[Any, ...]]:
         """Put the rows' runs into `packed`; the rows as the digest is made of them."""
@@ -115,18 +121,17 @@ class Packer:
         valid_from, valid_to = Instant(0), None
         granted: list[Any] = []
         for row in rows:
-            run = row.source_ref, row.valid_from, row.valid_to
+            reference, begins, ends = run = row.source_ref, row.valid_from, row.valid_to
             if run != last:
-                if last is None or run[1:] != last[1:]:
-                    valid_from = instant(row.valid_from)
-                    valid_to = None if row.valid_to is None else instant(row.valid_to)
+                valid_from = instant(begins)
+                valid_to = None if ends is None else instant(ends)
                 last = run
                 granted = []
-                packed += (row.source_ref, valid_from, valid_to, granted)
+                packed += (reference, valid_from, valid_to, granted)
             told = row.feature_code, row.source, bytes(row.value)
             number, feature, source, value = known.get(told) or self._learn(told)
             granted.append(number)
-            canonical.append((feature, source, row.source_ref, valid_from, valid_to, value))
+            canonical.append((feature, source, reference, valid_from, valid_to, value))
         return canonical
 
     def _learn(self, told: tuple[str, str, bytes]) -> _Known:
@@ -154,7 +159,7 @@ class Packer:
 def packed_entry(document: Document, grants: Grants) -> Entry:
     """A document that was read already."""
     record = pack(document, grants) if document.entitlements else b""
-    return Entry(document.user_id.encode(), document.position, record, digest_of(document))
+    return Entry(document.user_id.encode(), document.epoch, document.revision, record, digest_of(document))
 
 
 class Instants:
@@ -166,22 +171,23 @@ class Instants:
 
     def read(self, text: str) -> Instant:
         """Read RFC 3339 with any zone; TimeError where it is not."""
-        try:
-            whole = self._days[text[:_AT_SECOND]] + self._seconds[text[_AT_SECOND:_AT_FRACTION]]
-        except KeyError:
+        day = self._days.get(text[:_AT_SECOND])
+        if day is None:
             return self._learn(text)
-        tail = text[_AT_FRACTION:]
-        if tail == "Z":
-            return Instant(whole)
-        digits = tail[1:-1]
-        if len(tail) == _FRACTION and tail[0] == "." and tail[-1] == "Z" and digits.isdecimal() and digits.isascii():
-            return Instant(whole + int(digits))
-        return parse_time(text)
+        second = self._seconds.get(text[_AT_SECOND:])
+        if second is not None:
+            return Instant(day + second)
+        second = self._seconds.get(text[_AT_SECOND:_AT_FRACTION] + "Z")
+        digits = text[_AT_FRACTION + 1 : -1]
+        framed = text[_AT_FRACTION : _AT_FRACTION + 1] == "." and text[-1] == "Z" and len(digits) == _DIGITS
+        if second is None or not framed or not (digits.isdecimal() and digits.isascii()):
+            return self._learn(text)
+        return Instant(day + second + int(digits))
 
     def _learn(self, text: str) -> Instant:
         moment = parse_time(text)
         if len(self._days) < _MOST_REMEMBERED:
-            day, second = text[:_AT_SECOND], text[_AT_SECOND:_AT_FRACTION]
+            day, second = text[:_AT_SECOND], text[_AT_SECOND:_AT_FRACTION] + "Z"
             self._days[day] = parse_time(f"{day}00:00:00Z")
-            self._seconds[second] = parse_time(f"1970-01-01T{second}Z")
+            self._seconds[second] = parse_time(f"1970-01-01T{second}")
         return moment

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from common import keys
 from common.document import DocumentError
 from common.identifiers import ProjectId, UserId
-from common.position import NOWHERE
+from common.position import NOWHERE, Position
 from common.wire import format_digest
 from sidecar.packing import Entry, Packer
 from sidecar.pages import BETWEEN, MARK, VALUE, Pages, find, hash_of
@@ -78,7 +78,7 @@ class ShareReader:
         self.grants = _Grants(job.share, job.shares)
         self._packer = Packer(job.project, self.grants)
         self.digest = 0
-        self.horizon = NOWHERE
+        self.horizon: tuple[int, int] = NOWHERE
         self.refused: list[str] = []
         self.refusals = 0
 
@@ -109,31 +109,35 @@ class ShareReader:
             yield pattern % (len(member) + framing, member)
 
     def _take(self, members: Sequence[bytes], found: Sequence[bytes | None]) -> None:
+        pages, place, pack = self.pages.pages, self.pages.place, self._packer.pack_of
         for member, data in zip(members, found, strict=True):
             if data is None:
                 continue
             try:
-                entry = self._packer.pack_of(member, data)
+                entry = pack(member, data)
             except DocumentError as error:
                 self.refusals += 1
                 if len(self.refused) < MOST_TOLD:
                     self.refused.append(str(error))
+                continue
+            user, epoch, revision, record, digest = entry
+            self.horizon = max(self.horizon, (epoch, revision))
+            if not record:
+                continue
+            index = place(hash_of(user))
+            page = pages[index]
+            if find(page, user) is None:
+                pages[index] = b"".join((page, user, VALUE, record, MARK))
+                self.digest ^= digest
+                self.pages.count += 1
             else:
-                self.horizon = max(self.horizon, entry.position)
-                if entry.record:
-                    self._hold(entry)
+                self._replace(entry)
 
-    def _hold(self, entry: Entry) -> None:
-        pages = self.pages.pages
-        index = self.pages.place(hash_of(entry.user))
-        held = find(pages[index], entry.user)
-        if held is None:
-            pages[index] += b"".join((entry.user, VALUE, entry.record, MARK))
-            self.digest ^= entry.digest
-            self.pages.count += 1
-            return
+    def _replace(self, entry: Entry) -> None:
+        """A walk may meet a user twice, and his document may have changed meanwhile."""
+        held = self.pages.get(entry.user) or b""
         digest, position = digest_of_record(entry.user, held, self.grants)
-        if entry.position > position:  # a walk may meet a user twice, and his document may have changed meanwhile
+        if entry.position > position:
             self.digest ^= digest ^ entry.digest
             self.pages.put(entry.user, entry.record)
 
@@ -142,7 +146,7 @@ class ShareReader:
         told = {
             "count": self.pages.count,
             "digest": format_digest(self.digest),
-            "horizon": self.horizon.token,
+            "horizon": Position(*self.horizon).token,
             "grants": self.grants.listed,
             "refused": self.refused,
             "refusals": self.refusals,
