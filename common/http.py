@@ -51,13 +51,16 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    content = request.content
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         detail = "the body must be sent as it is, without Content-Encoding"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail, headers=_LAST)
     body = bytearray()
     try:
+        if content.is_eof():  # all of it came with its head: nothing is left to wait for
+            return _bounded(content.read_nowait(), limit)
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.content.iter_any():
+            async for chunk in content.iter_any():
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
@@ -67,6 +70,12 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     except (web.RequestPayloadError, ConnectionError) as error:  # spoiled, or its sender has gone: nobody's fault here
         raise bad_request("malformed_body", "the body is not encoded as its headers say, or ended early") from error
     return bytes(body)
+
+
+def _bounded(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 def internal_error() -> Problem:

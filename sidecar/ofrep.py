@@ -4,7 +4,7 @@ A flag is a feature of the project. Nothing is decided here: `Answerer` is asked
 """
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from http import HTTPStatus
 from time import perf_counter
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 PATH: Final = "/ofrep/v1/evaluate/flags"
 STREAM_PATH: Final = "/api/v1/stream"
-_OUTCOMES: Final = {ErrorCode.FLAG_NOT_FOUND: Reason.UNKNOWN_FEATURE.value}
+_OUTCOMES: Final = {ErrorCode.FLAG_NOT_FOUND: str(Reason.UNKNOWN_FEATURE)}
 """As what an error is counted: by the name that it has where checks are counted."""
 _MOST_BODY: Final = 64 * 1024  # a context is a handful of attributes
 
@@ -54,19 +54,23 @@ class Ofrep:
         """`POST /ofrep/v1/evaluate/flags/{key}` `{"context":{"targetingKey",…}}`: one feature of one user."""
         began = perf_counter()
         key = request.match_info["key"]
-        answer = await _answer_or_refusal(self._flag(request, key))
-        if isinstance(answer, Refusal):
-            self._checks.count(_OUTCOMES.get(answer.code, answer.code.value.lower()))
-            return render(answer, key)
+        try:
+            answer = await self._flag(request, key)
+        except Exception as error:  # the last resort of a request
+            refusal = _refusal_of(error)
+            self._checks.count(_OUTCOMES.get(refusal.code, refusal.code.lower()))
+            return render(refusal, key)
         self._checks.observe(perf_counter() - began)
         return answer
 
     async def flags(self, request: web.Request) -> web.Response:
         """`POST /ofrep/v1/evaluate/flags`: all features of one user; 304 where `If-None-Match` has what holds still."""
-        answer = await _answer_or_refusal(self._flags(request))
-        if isinstance(answer, Refusal):
-            self._bulks.labels(answer.code.value.lower()).inc()
-            return render(answer, None)
+        try:
+            answer = await self._flags(request)
+        except Exception as error:  # the last resort of a request
+            refusal = _refusal_of(error)
+            self._bulks.labels(refusal.code.lower()).inc()
+            return render(refusal, None)
         self._bulks.labels("unchanged" if answer.status == HTTPStatus.NOT_MODIFIED else "answered").inc()
         return answer
 
@@ -119,16 +123,15 @@ def _stream(project: Project, context: Context) -> dict[str, Any]:
     return {"type": "sse", "endpoint": {"requestUri": f"{STREAM_PATH}?{query}"}}
 
 
-async def _answer_or_refusal(answer: Awaitable[web.Response]) -> web.Response | Refusal:
-    try:
-        return await answer
-    except Refusal as refusal:
-        return refusal
-    except Problem as problem:
-        return of_problem(problem)
-    except Exception:  # the last resort of a request; logged with its trace
-        _log.exception("evaluation failed")
-        return of_problem(internal_error())
+def _refusal_of(error: Exception) -> Refusal:
+    match error:
+        case Refusal():
+            return error
+        case Problem():
+            return of_problem(error)
+        case _:
+            _log.error("evaluation failed", exc_info=error)
+            return of_problem(internal_error())
 
 
 def _together(standing: Standing, judged: Sequence[Judged]) -> Standing:

@@ -40,7 +40,7 @@ def flag_of(feature: Feature, decision: Decision, unlimited_as: int) -> Flag:
     flag: Flag = {"key": feature.code}
     if value is not None:
         flag["value"] = unlimited_as if value == UNLIMITED and feature.kind is Kind.LIMIT else value
-    flag["reason"] = _reason(decision).value
+    flag["reason"] = _reason(decision)
     flag["variant"] = _variant(feature, decision, value)
     flag["metadata"] = _metadata(feature, decision, value)
     return flag
@@ -87,7 +87,7 @@ def _reason(decision: Decision) -> FlagReason:
 
 def _metadata(feature: Feature, decision: Decision, value: Value) -> dict[str, Any]:
     """Texts, numbers and booleans, as the protocol wants it: what does not apply is left out, a list is one text."""
-    metadata: dict[str, Any] = {"kind": feature.kind.value, "reason": decision.reason.value}
+    metadata: dict[str, Any] = {"kind": feature.kind, "reason": decision.reason}
     if decision.source is not None:
         metadata["source"] = decision.source
     if decision.valid_to is not None:
