@@ -1,6 +1,9 @@
 """A copy kept on disk answers at once, whatever else is away, and is brought up to date from where it stood."""
 
 import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from common.clock import SECOND, Instant, SystemClock
+from sandbox.processes import ChildProcess, ProcessConfig
 from sidecar.app import running
 from sidecar.disk import Disk
 from sidecar.freshness import StalePolicy, State
@@ -26,6 +30,7 @@ from tests.support.publisher import Publisher
 from tests.support.sidecars import Running, in_step, until
 from tests.support.writer_double import KEY, WriterDouble
 
+ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
@@ -274,3 +279,50 @@ async def test_a_copy_that_is_known_to_be_wrong_is_not_saved(history: History, t
     loaded = await keeper(tmp_path, Watch(START))[1].restore()
     assert loaded is not None
     assert loaded.copy.position < history.position
+
+
+async def test_a_process_that_is_killed_answers_from_disk_again(
+    redis_url: str, publisher: Publisher, tmp_path: Path
+) -> None:
+    """SIGKILL, and Redis gone: the next process has what the first one saved."""
+    folder = tmp_path / "copies"
+    async with process(tmp_path, redis_url, folder) as first:
+        await until((folder / "shop.copy").exists)
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: not first.running)
+    async with process(tmp_path, NOWHERE, folder) as second:
+        await until(lambda: "loaded project=shop source=disk" in second.log_tail())
+        assert "complete=True" in second.log_tail()
+        assert await second.stop() == 0
+
+
+def process(tmp_path: Path, redis_url: str, folder: Path) -> ChildProcess:
+    """A sidecar of its own."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "SIDECAR_PROJECT": PROJECT,
+        "REDIS_URL": redis_url,
+        "SIDECAR_LISTEN": "127.0.0.1:0",
+        "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
+        "SIDECAR_SNAPSHOT_DIR": str(folder),
+        "SIDECAR_SNAPSHOT_EVERY": "100ms",
+    }
+    log = tmp_path / f"{len(redis_url)}.log"
+    argv = (sys.executable, "-m", "sidecar")
+    return ChildProcess(ProcessConfig(name="sidecar", argv=argv, log_path=log, env=env, cwd=ROOT))
+
+
+async def test_clocks_that_differ_are_told(
+    redis_url: str, publisher: Publisher, history: History, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once in the log, in the status and as a metric; the answers go on."""
+    async with sidecar(tmp_path, redis_url) as one:
+        await until(lambda: one.project.replica.synced)
+        for _ in range(8):
+            await publisher.heartbeat(history.heartbeat(Instant(SystemClock().now() - 10 * SECOND)))
+        await until(lambda: one.project.freshness.clocks_differ)
+        assert (await status(one))["clocks_differ"]
+        assert await one.metric("sidecar_clock_difference_seconds") >= 10
+        assert (await one.check("ann"))["allowed"]
+    assert caplog.text.count("verdict=differ") == 1
