@@ -17,6 +17,7 @@ from sidecar.api import Api
 from sidecar.forward_auth import ForwardAuth
 from sidecar.management import Management
 from sidecar.metrics import Metrics
+from sidecar.ofrep import Ofrep
 from sidecar.settings import Settings as SidecarSettings
 from sidecar.shadow import Shadow
 from sidecar.streams import StreamLimits, Streams
@@ -62,6 +63,7 @@ def _sidecar_routes() -> set[tuple[str, str]]:
     shadow = Shadow(SystemClock())
     api = Api(cast("Any", None), metrics.checks, shadow).application()
     ForwardAuth(cast("Any", None), metrics.checks, "X-User-Id").add_routes(api)
+    Ofrep(cast("Any", None), metrics).add_routes(api)
     Streams(cast("Any", None), StreamLimits(), metrics, SystemClock(), Random(0)).add_routes(api)
     management = Management({}, metrics, shadow, SystemClock(), "sidecar").application()
     return {*_routes_of(api), *_routes_of(management)}

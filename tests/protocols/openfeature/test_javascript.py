@@ -1,5 +1,8 @@
 """OpenFeature's official JavaScript SDKs and providers, a server's and a browser's, against a sidecar."""
 
+import asyncio
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +10,11 @@ import pytest
 from common.clock import SECOND, Instant, SystemClock
 from common.document import MAX_LIMIT
 from tests.protocols.openfeature.node_client import NodeClient
+from tests.support import openfeature_packages
 from tests.support.history import History, grant
 from tests.support.ofrep import THEME, flags_history
 from tests.support.publisher import Publisher
+from tests.support.recipes import block
 from tests.support.sidecars import Running, StartSidecar
 from tests.support.waiting import eventually
 
@@ -153,6 +158,18 @@ async def test_a_browser_that_listens_hears_of_what_changed(
         await publisher.relay()
         assert await _changed(client) == ["pro"]
         assert (await client.ask("boolean", "pro", False))["value"] is True
+
+
+async def test_the_recipe_runs_as_it_is_written(running: Running) -> None:
+    """Its text, with only the address changed."""
+    text = block("openfeature.md", "js").replace("http://127.0.0.1:7070", f"http://{running.sidecar.address}")
+    folder = Path(str(openfeature_packages.found())).parent  # modules are looked for beside who imports them
+    with tempfile.NamedTemporaryFile("w", suffix=".mjs", dir=folder) as file:
+        file.write(text + 'console.log(await may("ann", "pro"), await may("eve", "pro"));\n')
+        file.flush()
+        process = await asyncio.create_subprocess_exec("node", file.name, stdout=asyncio.subprocess.PIPE)
+        told, _ = await process.communicate()
+    assert told.split() == [b"true", b"false"]
 
 
 async def _listened(running: Running) -> bool:

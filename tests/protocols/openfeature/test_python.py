@@ -16,6 +16,7 @@ from common.document import MAX_LIMIT
 from tests.support.history import History, grant
 from tests.support.ofrep import THEME, flags_history
 from tests.support.publisher import Publisher
+from tests.support.recipes import block
 from tests.support.sidecars import Running, StartSidecar, in_step
 
 
@@ -110,6 +111,22 @@ async def test_a_cold_sidecar_gives_the_default(start_sidecar: StartSidecar) -> 
         details = await client.ask("boolean", "pro", True)
         assert (details.value, details.error_code) == (True, ErrorCode.GENERAL)
         assert "not loaded yet" in details.error_message
+
+
+async def test_the_recipe_runs_as_it_is_written(running: Running) -> None:
+    """Its text, with only the address changed."""
+    recipe: dict[str, Any] = {}
+    exec(
+        block("openfeature.md", "python").replace("http://127.0.0.1:7070", f"http://{running.sidecar.address}"), recipe
+    )
+    provider = recipe["client"].provider
+    try:
+        for user, may, seats in (("ann", True, 5), ("eve", False, 0)):
+            assert await asyncio.to_thread(recipe["may"], user, "pro") is may
+            assert await asyncio.to_thread(recipe["seats"], user) == seats
+    finally:
+        api.clear_providers()
+        provider.session.close()
 
 
 async def test_a_change_is_seen(client: Client, running: Running, publisher: Publisher, history: History) -> None:
