@@ -110,7 +110,7 @@ def _value(value: Value) -> str:
     """JSON in visible ASCII, so that nothing in it ends the header; empty for no value, and for one too long."""
     if value is None:
         return ""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f")
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return text if len(text) <= MOST_IN_A_HEADER else ""
 
 

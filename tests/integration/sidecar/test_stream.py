@@ -72,6 +72,12 @@ async def listening() -> AsyncIterator[Listen]:
         yield listening
 
 
+@pytest.fixture(autouse=True)
+def _no_look_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life are far apart: what is heard was woken by what happened."""
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 3_600.0)
+
+
 def reasons(state: Any, *features: str) -> list[str]:
     """Why each feature is answered as it is."""
     return [state["features"][name]["reason"] for name in features]
