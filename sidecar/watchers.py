@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from common.identifiers import UserId
 from common.wire import CatalogChanged, Change, UserChanged
 
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 2
 """Woken before requests get their turn: each then judges all of a user's features, a fraction of a millisecond."""
 
 
