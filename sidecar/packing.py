@@ -24,8 +24,10 @@ _LONGEST_VALUE: Final = 512  # bytes of JSON; a longer value is seldom shared, a
 _LARGEST: Final = 2**53
 _SOURCES: Final = frozenset(source.value for source in documents.Source)
 
-_AT_SECOND: Final = len("2026-01-31T")
+_AT_MINUTE: Final = len("2026-01-31T")
+_AT_SECOND: Final = len("2026-01-31T12:00:")
 _AT_FRACTION: Final = len("2026-01-31T12:00:00")
+_WHOLE: Final = len("2026-01-31T12:00:00Z")
 _DIGITS: Final = 6
 
 
@@ -163,31 +165,32 @@ def packed_entry(document: Document, grants: Grants) -> Entry:
 
 
 class Instants:
-    """Reads times; their days and their seconds of the day are few, and are remembered."""
+    """Reads times. Their days, minutes of the day and seconds of the minute are few, and are remembered."""
 
     def __init__(self) -> None:
         self._days: dict[str, int] = {}
+        self._minutes: dict[str, int] = {}
         self._seconds: dict[str, int] = {}
 
     def read(self, text: str) -> Instant:
         """Read RFC 3339 with any zone; TimeError where it is not."""
-        day = self._days.get(text[:_AT_SECOND])
-        if day is None:
+        day, minute = self._days.get(text[:_AT_MINUTE]), self._minutes.get(text[_AT_MINUTE:_AT_SECOND])
+        if day is None or minute is None:
             return self._learn(text)
-        second = self._seconds.get(text[_AT_SECOND:])
-        if second is not None:
-            return Instant(day + second)
-        second = self._seconds.get(text[_AT_SECOND:_AT_FRACTION] + "Z")
-        digits = text[_AT_FRACTION + 1 : -1]
-        framed = text[_AT_FRACTION : _AT_FRACTION + 1] == "." and text[-1] == "Z" and len(digits) == _DIGITS
+        if len(text) == _WHOLE:
+            second = self._seconds.get(text[_AT_SECOND:])
+            return self._learn(text) if second is None else Instant(day + minute + second)
+        second, digits = self._seconds.get(text[_AT_SECOND:_AT_FRACTION] + "Z"), text[_AT_FRACTION + 1 : -1]
+        framed = len(text) == _WHOLE + 1 + _DIGITS and text[_AT_FRACTION] == "." and text[-1] == "Z"
         if second is None or not framed or not (digits.isdecimal() and digits.isascii()):
             return self._learn(text)
-        return Instant(day + second + int(digits))
+        return Instant(day + minute + second + int(digits))
 
     def _learn(self, text: str) -> Instant:
         moment = parse_time(text)
         if len(self._days) < _MOST_REMEMBERED:
-            day, second = text[:_AT_SECOND], text[_AT_SECOND:_AT_FRACTION] + "Z"
+            day, minute, second = text[:_AT_MINUTE], text[_AT_MINUTE:_AT_SECOND], text[_AT_SECOND:_AT_FRACTION] + "Z"
             self._days[day] = parse_time(f"{day}00:00:00Z")
-            self._seconds[second] = parse_time(f"1970-01-01T{second}")
+            self._minutes[minute] = parse_time(f"1970-01-01T{minute}00Z")
+            self._seconds[second] = parse_time(f"1970-01-01T00:00:{second}")
         return moment
