@@ -28,6 +28,7 @@ def test_the_defaults_are_those_of_the_guide() -> None:
     assert settings.policy == StalePolicy(5.0, None, OnStale.SERVE)
     assert settings.log_level is LogLevel.INFO
     assert re.fullmatch(r".+-\d+", settings.instance)
+    assert (settings.user_header, settings.max_streams, settings.expiring_ahead) == ("X-User-Id", 1_000, 86_400.0)
 
 
 def test_everything_can_be_set() -> None:
@@ -43,6 +44,9 @@ def test_everything_can_be_set() -> None:
             "SIDECAR_MAX_STALE": "1h",
             "SIDECAR_ON_STALE": "deny",
             "SIDECAR_INSTANCE": "pod-1",
+            "SIDECAR_USER_HEADER": "X-Auth-Request-User",
+            "SIDECAR_MAX_STREAMS": "0",
+            "SIDECAR_EXPIRING_AHEAD": "7d",
             "REDIS_URL": "unix:///run/redis.sock",
         }
     )
@@ -50,6 +54,8 @@ def test_everything_can_be_set() -> None:
     assert settings.listen == UnixAddress("/run/sidecar.sock")
     assert settings.policy == StalePolicy(10.0, 3600.0, OnStale.DENY)
     assert settings.instance == "pod-1"
+    assert (settings.user_header, settings.max_streams) == ("X-Auth-Request-User", 0)
+    assert settings.expiring_ahead == 7 * 86_400.0
 
 
 def test_redis_alone_needs_no_key() -> None:
@@ -98,6 +104,13 @@ def test_redis_alone_needs_no_key() -> None:
             ["SIDECAR_STALE_AFTER must be a number with a unit: 250ms, 5s, 10m, 72h, 30d"],
         ),
         ({"SIDECAR_MAX_STALE": "3s"}, ["SIDECAR_MAX_STALE must not be shorter than SIDECAR_STALE_AFTER"]),
+        ({"SIDECAR_USER_HEADER": "a b"}, ["SIDECAR_USER_HEADER must be a header's name, such as X-User-Id"]),
+        (
+            {"SIDECAR_USER_HEADER": "X-Entitlement-User"},
+            ["SIDECAR_USER_HEADER must not begin with X-Entitlement-: those are answers"],
+        ),
+        ({"SIDECAR_MAX_STREAMS": "-1"}, ["SIDECAR_MAX_STREAMS must be a whole number from 0 to 100000"]),
+        ({"SIDECAR_EXPIRING_AHEAD": "500d"}, ["SIDECAR_EXPIRING_AHEAD must be from 0s to 365d"]),
         ({"SIDECAR_ON_STALE": "maybe"}, ["SIDECAR_ON_STALE must be one of serve deny allow"]),
         (
             {"LOG_LEVEL": "LOUD"},
