@@ -8,6 +8,7 @@ import pytest
 
 from common.clock import SECOND, Instant, SystemClock
 from common.document import MAX_LIMIT
+from sidecar.freshness import State
 from sidecar.ofrep_errors import ErrorCode
 from tests.support.history import History, grant
 from tests.support.ofrep import FEATURES, THEME, evaluate, flags_history
@@ -184,7 +185,7 @@ async def test_what_did_not_change_is_answered_304(
     running: Running, publisher: Publisher, history: History, heart: None
 ) -> None:
     """Age, revisions and other users change nothing; the user's own change does."""
-    await until(lambda: running.project.freshness.state(SystemClock().monotonic()).value == "fresh")
+    await until(lambda: running.project.freshness.state(SystemClock().monotonic()) is State.FRESH)
     tag = await _tag(running)
     for sent in (tag, f'"other", {tag}', f"W/{tag}"):
         status, body, headers = await evaluate(running, None, ANN, {"If-None-Match": sent})
@@ -205,6 +206,22 @@ async def test_what_did_not_change_is_answered_304(
     await in_step(running, history)
     status, bulk, _ = await evaluate(running, None, ANN, {"If-None-Match": tag})
     assert (status, [flag["key"] for flag in bulk["flags"]]) == (200, ["free", "pro"])
+
+
+async def test_a_copy_that_turns_fresh_changes_the_tag(running: Running, publisher: Publisher) -> None:
+    """What a client keeps would otherwise say for ever that it is stale, or that it is not."""
+    tag = await _tag(running)
+    await publisher.heartbeat()
+    await until(lambda: running.project.freshness.state(SystemClock().monotonic()) is State.FRESH)
+    status, bulk, _ = await evaluate(running, None, ANN, {"If-None-Match": tag})
+    assert (status, bulk["metadata"]["stale"]) == (200, False)
+
+
+async def test_a_tag_belongs_to_its_user(running: Running) -> None:
+    """Two who hold the same have streams of their own: a client that changes users must not keep the other's."""
+    tag = await _tag(running, "stranger")
+    assert tag == await _tag(running, "stranger")
+    assert (await evaluate(running, None, {"targetingKey": "another"}, {"If-None-Match": tag}))[0] == 200
 
 
 async def test_time_alone_changes_the_tag(running: Running, publisher: Publisher, history: History) -> None:
