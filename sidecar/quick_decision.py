@@ -24,7 +24,7 @@ from sidecar.check_counts import Cell, CheckCounts
 from sidecar.freshness import State
 from sidecar.pages import find, hash_of
 from sidecar.project import Project
-from sidecar.records import RUN, RUNS
+from sidecar.records import RUN, RUNS, Packed
 from sidecar.replica import Copy
 
 PATH: Final = "/api/v1/check"
@@ -115,9 +115,11 @@ class Decisions:
         hashed = hash_of(user)
         page = copy.records.pages.pages[copy.records.pages.place(hashed)]
         record = find(page, user)
-        if record is None:
-            return self._nothing(view, copy, hashed, page, user, feature)
-        held = _held(orjson.loads(record), copy.records.grants.listed, known.code, now)
+        rows = [] if record is None else _rows(orjson.loads(record), copy.records.grants.listed, known.code)
+        if not rows:
+            known_to_lack = record is not None or copy.complete
+            return self._nothing(view, copy, hashed, page, user, feature) if known_to_lack else None
+        held = _held(rows, now)
         if held is None:
             return self._decide_any(text, now)
         source, valid_to, since, until = held
@@ -126,10 +128,8 @@ class Decisions:
         first = b"".join((before, user, between, ends, after))
         return view, view.era, hashed, page, since, until, first, last, len(first) + len(last), cell
 
-    def _nothing(self, view: View, copy: Copy, hashed: int, page: bytes, user: bytes, feature: bytes) -> Decided | None:
-        """The decision for a user who holds nothing at all."""
-        if not copy.complete:
-            return None
+    def _nothing(self, view: View, copy: Copy, hashed: int, page: bytes, user: bytes, feature: bytes) -> Decided:
+        """The decision for a user without any row of the feature."""
         before, between, _, last, cell = view.forms.get((feature, None)) or self._missing(view, copy, feature)
         first = b"".join((before, user, between))
         return view, view.era, hashed, page, _FIRST, _LAST, first, last, len(first) + len(last), cell
@@ -190,30 +190,39 @@ def _question(text: bytes) -> tuple[CheckQuery, str | None]:
     return question, told.get("project_id")
 
 
-def _held(
-    packed: list[Any], listed: list[list[Any]], wanted: FeatureCode, now: Instant
-) -> tuple[str, Instant | None, int, int] | None:
-    """Of a plain feature that is held now: the source and end of what holds longest, and from when until when it does.
+_Row = tuple[Instant, Instant | None, str]
+"""Valid from, valid to, source."""
 
-    None where no row of it is active.
+
+def _rows(packed: Packed, listed: list[list[Any]], wanted: FeatureCode) -> list[_Row]:
+    """A record's rows of one feature, as much of them as a plain feature's decision needs."""
+    found: list[_Row] = []
+    for at in range(RUNS, len(packed), RUN):
+        for grant in packed[at + 3]:
+            feature, source, _ = listed[grant] if grant.__class__ is int else grant
+            if feature == wanted:
+                found.append((packed[at + 1], packed[at + 2], source))
+    return found
+
+
+def _held(rows: list[_Row], now: Instant) -> tuple[str, Instant | None, int, int] | None:
+    """Of a plain feature: the source and end of what holds longest, and from when until before when it does.
+
+    None where no row is active.
     """
     since, until = _FIRST, _LAST
     best: tuple[bool, int] = (False, -1)
     best_source = ""
-    for at in range(RUNS, len(packed), RUN):
-        _, valid_from, valid_to, granted = packed[at : at + RUN]
-        for grant in granted:
-            feature, source, _ = listed[grant] if type(grant) is int else grant
-            if feature != wanted:
-                continue
-            for moment in (valid_from, valid_to):
-                if moment is not None and moment <= now:
-                    since = max(since, moment)
-                elif moment is not None:
-                    until = min(until, moment)
+    for valid_from, valid_to, source in rows:
+        if now < valid_from:
+            until = min(until, valid_from)
+        elif valid_to is None or now < valid_to:
+            since, until = max(since, valid_from), until if valid_to is None else min(until, valid_to)
             ends = (valid_to is None, valid_to or 0)
-            if valid_from <= now and (valid_to is None or now < valid_to) and ends > best:
+            if ends > best:
                 best, best_source = ends, source
+        else:
+            since = max(since, valid_from, valid_to)
     if not best_source:
         return None
     return best_source, None if best[0] else Instant(best[1]), since, until
