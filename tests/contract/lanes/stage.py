@@ -39,10 +39,17 @@ class HandClock:
 
     def __init__(self) -> None:
         self.seconds = 100.0
+        self._set_by = 0.0
 
     def now(self) -> Instant:
         """Wall time."""
-        return Instant(START + round(self.seconds * SECOND))
+        return Instant(START + round((self.seconds + self._set_by) * SECOND))
+
+    def move(self, rng: Random) -> None:
+        """Let some time pass; now and then somebody sets the wall clock."""
+        self.seconds += rng.choice((0, 0.0004, 0.05, 0.3, 0.3, 0.3, 1.1)) if rng.random() < 0.95 else 4.0
+        if rng.random() < 0.03:
+            self._set_by = rng.choice((-1.5, -0.5, 0.0, 0.5))
 
     def monotonic(self) -> float:
         """Seconds."""
@@ -180,11 +187,11 @@ class SidecarState:
         """Something that may change answers: time passes, a document or the catalogue changes, or nothing."""
         project, history = self.projects[PROJECT], self.history
         chosen = rng.random()
-        self.clock.seconds += rng.choice((0, 0, 0.0004, 0.3, 4.0))
-        if chosen < 0.2:
+        self.clock.move(rng)
+        if chosen < 0.06:
             user, feature_code = rng.choice(HOT)
             project.apply(history.change(user, *self._rows(feature_code, rng)))
-        elif chosen < 0.3:
+        elif chosen < 0.09:
             project.apply(history.edit(*_features(lifted=rng.random() < 0.5)))
         if rng.random() < 0.7:
             for one in self.projects.values():

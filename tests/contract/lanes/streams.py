@@ -170,7 +170,7 @@ def _query(rng: Random) -> str:
     if rng.random() < 0.3:
         query = rng.choice(_QUERIES)
     else:
-        user, feature = (rng.choice(USERS), rng.choice(FEATURES)) if rng.random() < 0.5 else rng.choice(HOT)
+        user, feature = (rng.choice(USERS), rng.choice(FEATURES)) if rng.random() < 0.3 else rng.choice(HOT)
         query = f"user_id={quote(user, safe=rng.choice(('', ':@')))}&feature={feature}"
     if "project_id" in query or rng.random() < 0.05:
         return query
