@@ -26,7 +26,6 @@ from sidecar.turns import Turns
 _log = logging.getLogger(__name__)
 
 
-
 class Follower:
     """The one writer of a project's live state. `subscribed` returns once the first subscription was tried."""
 
