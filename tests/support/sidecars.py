@@ -146,7 +146,9 @@ async def heart(publisher: Publisher) -> AsyncIterator[None]:
 
     task = asyncio.create_task(beat())
     yield
-    task.cancel()
+    while not task.done():  # before Python 3.12 the Redis client may swallow a cancellation
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
     await asyncio.gather(task, return_exceptions=True)
 
 
