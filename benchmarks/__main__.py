@@ -1,68 +1,141 @@
-"""`python -m benchmarks [NAME…]`: measure, print, and write the report."""
+"""`python -m benchmarks [NAME…]`: measure, print, and bring the report up to date."""
 
 import argparse
+import asyncio
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from benchmarks import backlog, catalogue, latency, machine
-from benchmarks.figures import Chapter, table
+from benchmarks import backlog, catalogue, check, growth, inprocess, latency, machine, pauses
+from benchmarks.figures import Chapter, Figure
+from benchmarks.report import Circumstances, Measured, Report
 from sandbox.interrupt import Interrupted, run
 from sandbox.service import ROOT
 from sandbox.stack import Stack, StackConfig
 
-REPORT: Final = ROOT / ".sandbox" / "benchmarks" / "report.md"
+REPORT: Final = ROOT / "benchmarks"
 LOGS: Final = ROOT / ".sandbox" / "logs" / "benchmarks"
+_MANY: Final = 1_000_000
 
-Benchmark = Callable[[Stack], Awaitable[Chapter]]
-BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
-    {"latency": latency.measure, "backlog": backlog.measure, "catalogue": catalogue.measure}
-)
-"""In the order in which they are run."""
+Benchmark = Callable[[bool], Awaitable[Chapter]]
 
 
-async def measure(names: Sequence[str], report: Path) -> int:
-    """Run the benchmarks, each on a stack of its own, and write `report`."""
-    chapters: list[Chapter] = []
+async def measure(names: Sequence[str], folder: Path, *, quick: bool) -> int:
+    """Run the benchmarks; the report in `folder` takes each in when it is done, and keeps what it had of the others."""
+    report = Report.read(folder)
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as data:
-            # Kept data make a durable Postgres: what is not flushed to the disk is not measured honestly.
-            async with Stack(StackConfig(LOGS / name, data=Path(data))) as stack:
-                chapters.append(await BENCHMARKS[name](stack))
-        _write(_report(chapters), report)  # what was measured is kept, whatever becomes of the next
+        load, began = machine.busy(), time.monotonic()
+        chapter = await BENCHMARKS[name](quick)
+        at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+        told = Circumstances(at, _commit(), await _machine(), load, time.monotonic() - began)
+        report = report.plus(name, Measured(chapter, told))
+        report.write(folder, list(BENCHMARKS))
     return 0
 
 
-def _write(text: str, report: Path) -> None:
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(text)
+async def _check(quick: bool) -> Chapter:
+    few = check.Size(1_000, (1, 16), rounds=1, seconds=1, paced_rounds=1, paced_seconds=0.5)
+    return await check.measure(few if quick else None)
 
 
-def _report(chapters: Sequence[Chapter]) -> str:
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    head = f"`make bench`, {now} UTC, on {machine.describe()}. A flush to its disk takes "
-    head += f"{machine.flush_ms(Path(tempfile.gettempdir())):.1f} ms; load average at the end {machine.busy():.1f}."
-    return f"# Measured\n\n{head}\n\n{table(chapters)}"
+async def _inprocess(quick: bool) -> Chapter:
+    return await (inprocess.measure(1_000, 1) if quick else inprocess.measure())
+
+
+async def _growth(quick: bool) -> Chapter:
+    return await growth.measure(growth.Size((1_000, 3_000), rounds=1, seconds=1) if quick else None)
+
+
+async def _pauses(quick: bool) -> Chapter:
+    found = await (pauses.measure(1_000, 2.0) if quick else pauses.measure(_MANY))
+    figures = [Figure(name.replace("_", " "), value) for name, value in found.items()]
+    return Chapter(
+        "Pauses",
+        f"A sidecar with {found['users']:,.0f} users, {pauses.PER_SECOND:,} changes a second, the copy saved every "
+        "10 s. A task in its loop wants to run each millisecond: how late it came, and how long the loop's thread "
+        "itself worked between two of its turns, which leaves out waiting for a core.",
+        [Figure("longest pause while changes arrive", found["flowing_longest_ms"], "ms", "pauses.longest"), *figures],
+    )
+
+
+async def _latency(quick: bool) -> Chapter:
+    return await _on_a_stack("latency", lambda stack: latency.measure(stack, latency.Size(2, 3) if quick else None))
+
+
+async def _backlog(quick: bool) -> Chapter:
+    return await _on_a_stack("backlog", lambda stack: backlog.measure(stack, backlog.Size(3) if quick else None))
+
+
+async def _catalogue(quick: bool) -> Chapter:
+    return await _on_a_stack(
+        "catalogue", lambda stack: catalogue.measure(stack, catalogue.Size(200) if quick else None)
+    )
+
+
+async def _on_a_stack(name: str, measured: Callable[[Stack], Awaitable[Chapter]]) -> Chapter:
+    """Each on a stack of its own. Kept data make a durable Postgres: commits that are not flushed cost nothing."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as data:
+        async with Stack(StackConfig(LOGS / name, data=Path(data))) as stack:
+            return await measured(stack)
+
+
+BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
+    {
+        "check": _check,
+        "inprocess": _inprocess,
+        "growth": _growth,
+        "pauses": _pauses,
+        "latency": _latency,
+        "backlog": _backlog,
+        "catalogue": _catalogue,
+    }
+)
+"""In the order in which they are run and told."""
+
+
+async def _machine() -> str:
+    flush = await asyncio.to_thread(machine.flush_ms, Path(tempfile.gettempdir()))
+    return f"{machine.describe()}; a flush to the disk takes about {flush:.0f} ms"
+
+
+def _commit() -> str:
+    """The commit, with a `+` where files differ from it."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],  # noqa: S607 - whichever git there is
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()
 
 
 def main() -> int:
     """The exit status; a missed target is a figure, not an error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all by default")
-    parser.add_argument("--report", type=Path, default=REPORT, help="where to write it")
+    parser.add_argument("--report", type=Path, default=REPORT, metavar="FOLDER", help="where the report is")
+    parser.add_argument("--quick", action="store_true", help="little of everything: says that it works, not how fast")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    if chosen.quick and chosen.report == REPORT:
+        parser.error("--quick needs --report FOLDER: its figures must not replace measured ones")
     try:
-        status = run(measure(chosen.names or list(BENCHMARKS), chosen.report))
+        status = run(measure(chosen.names or list(BENCHMARKS), chosen.report, quick=chosen.quick))
     except Interrupted as signal:
         return 128 + signal.number
-    print(chosen.report.read_text())
+    print((chosen.report / "report.md").read_text())
     return status
 
 

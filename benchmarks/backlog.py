@@ -21,7 +21,6 @@ from writer.domain.stripe.event import parse_event
 from writer.inbox import Inbox, Origin
 from writer.settings import DatabaseSettings
 
-TARGET_SECONDS: Final = 60.0
 DUPLICATED: Final = 0.3
 SEED: Final = 7
 _TOGETHER: Final = 64
@@ -48,15 +47,15 @@ class _Work:
     revisions: int
     outcomes: dict[str, int]
 
-    def figures(self, name: str, events: int, target: float | None) -> list[Figure]:
+    def figures(self, name: str, events: int, named: str = "") -> list[Figure]:
         """The run's rows."""
         applied = self.outcomes.get("applied", 0)
         return [
-            Figure(f"{name}: until all is applied", self.seconds, "s", target),
+            Figure(f"{name}: until all is applied", self.seconds, "s", named and f"{named}.seconds"),
             Figure(f"{name}: events per second", events / self.seconds),
             Figure(f"{name}: states applied", applied),
             Figure(f"{name}: revisions", self.revisions),
-            Figure(f"{name}: fetches from Stripe", self.fetches, "", 0 if target is not None else None),
+            Figure(f"{name}: fetches from Stripe", self.fetches, "", named and f"{named}.fetches"),
         ]
 
 
@@ -92,7 +91,7 @@ async def _waiting(stack: Stack, ledger: Ledger, pattern: Pattern, size: Size) -
     ended = await ledger.until_settled()
     work = await _work(stack, ledger, ended - began, before, fetched=0)  # a new process counts from nothing
     await ledger.expect_subscribers("a", size.subscriptions, leaving=False)
-    return work.figures("waiting", size.events, TARGET_SECONDS)
+    return work.figures("waiting", size.events, "backlog")
 
 
 async def _store(stack: Stack, events: list[Sent]) -> None:
@@ -123,7 +122,7 @@ async def _arriving(
     work = await _work(stack, ledger, ended - began, before, fetched)
     await ledger.expect_subscribers(run, size.subscriptions, leaving=False)
     return [
-        *work.figures(name, len(sent), None),
+        *work.figures(name, len(sent)),
         Figure(f"{name}: until all are acknowledged", acknowledged, "s"),
         Figure(f"{name}: acknowledged, p99", percentile(sender.seconds, 99) * 1000, "ms"),
     ]

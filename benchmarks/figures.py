@@ -1,56 +1,96 @@
-"""Figures: what was measured, beside what the design asks for."""
+"""Figures: what was measured. Plain data, which a report keeps as JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 _FEW: Final = 10
+_VERY_FEW: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value. `target` is the largest that is good enough; None: nothing is asked of it."""
+    """One measured value; None: it could not be measured. `id` is the name by which `targets.json` knows it."""
 
     what: str
-    measured: float
+    measured: float | None
     unit: str = ""
-    target: float | None = None
+    id: str = ""
 
-    @property
-    def verdict(self) -> str:
-        """Whether the target is met."""
-        if self.target is None:
-            return ""
-        return "met" if self.measured <= self.target else "missed"
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing that was measured in several ways; None: it could not be."""
+
+    name: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Several things, measured in the same ways. `columns` say the unit."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Rows over `points`, drawn as `plots/<name>.svg`; along a line, the points are numbers."""
+
+    name: str
+    title: str
+    unit: str
+    kind: Literal["bars", "lines"]
+    points: Sequence[str | float]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """The figures of one benchmark; `setting` says what was run."""
+    """The figures of one benchmark. `setting` says what was run, `missing` what was not and how it can be."""
 
     title: str
     setting: str
-    figures: Sequence[Figure]
+    figures: Sequence[Figure] = ()
+    grids: Sequence[Grid] = ()
+    plots: Sequence[Plot] = ()
+    missing: Sequence[str] = ()
 
 
-def table(chapters: Iterable[Chapter]) -> str:
-    """The figures as Markdown."""
-    lines: list[str] = []
-    for chapter in chapters:
-        lines += [f"## {chapter.title}", "", chapter.setting, "", "| | target | measured | |", "|---|---|---|---|"]
-        lines += [_row(figure) for figure in chapter.figures]
-        lines.append("")
+def section(chapter: Chapter) -> str:
+    """A chapter as Markdown."""
+    lines = [f"## {chapter.title}", "", chapter.setting, ""]
+    lines += [line for one in chapter.missing for line in (f"**Missing:** {one}", "")]
+    for grid in chapter.grids:
+        lines += [f"**{grid.title}**", "", *markdown(["", *grid.columns], [_cells(row) for row in grid.rows]), ""]
+    if chapter.figures:
+        lines += [*markdown(["", "measured"], [(figure.what, told(figure)) for figure in chapter.figures]), ""]
+    lines += [line for plot in chapter.plots for line in (f"![{plot.title}](plots/{plot.name}.svg)", "")]
     return "\n".join(lines)
 
 
-def _row(figure: Figure) -> str:
-    target = "" if figure.target is None else f"{_number(figure.target)} {figure.unit}".rstrip()
-    measured = f"{_number(figure.measured)} {figure.unit}".rstrip()
-    return f"| {figure.what} | {target} | {measured} | {figure.verdict} |"
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table; all columns but the first stand to the right."""
+    marks = ["---", *["---:"] * (len(head) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
 
 
-def _number(value: float) -> str:
+def told(figure: Figure) -> str:
+    """A value with its unit."""
+    return "missing" if figure.measured is None else f"{number(figure.measured)} {figure.unit}".rstrip()
+
+
+def number(value: float) -> str:
+    """As many digits as say something."""
     whole = round(value)
-    if abs(value - whole) < 1e-9:  # noqa: PLR2004 - rounding of sums, not a measure
+    if abs(value - whole) < 1e-9 or abs(value) >= 100:  # noqa: PLR2004 - rounding of sums, not a measure
         return f"{whole:,}"
-    return f"{value:,.1f}" if abs(value) < _FEW else f"{whole:,}"
+    if abs(value) >= _FEW:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= _VERY_FEW else f"{value:.3f}"
+
+
+def _cells(row: Row) -> list[str]:
+    return [row.name, *("missing" if value is None else number(value) for value in row.values)]

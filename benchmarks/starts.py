@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiohttp import ClientError, ClientSession
 
 from benchmarks.population import PROJECT, Population
+from benchmarks.snapshots import API_KEY, snapshots
 from sandbox.redis import RedisConfig, RedisServer
 from sandbox.service import ROOT
 
@@ -22,7 +23,7 @@ _NOWHERE: Final = "redis://127.0.0.1:1/0"
 
 
 async def measure(users: int) -> dict[str, float]:
-    """Seconds of a start from Redis and from disk alone, and megabytes, with so many users of three features."""
+    """Seconds of a start from Redis, disk alone and the writer's snapshot, and megabytes, with so many users."""
     population = Population(users)
     figures: dict[str, float] = {"users": users}
     with tempfile.TemporaryDirectory(prefix="starts-") as folder:
@@ -33,6 +34,10 @@ async def measure(users: int) -> dict[str, float]:
             figures["saved_mb"] = (Path(folder) / f"{PROJECT}.copy").stat().st_size / 1e6
         async with started(_NOWHERE, {"SIDECAR_SNAPSHOT_DIR": folder}) as sidecar:
             figures |= sidecar.figures("disk")
+        async with snapshots(population, Path(folder)) as writer_url:
+            further = {"WRITER_URL": writer_url, "SIDECAR_API_KEY": API_KEY}
+            async with started(_NOWHERE, further) as sidecar:
+                figures |= sidecar.figures("writer")
     return figures
 
 
