@@ -66,6 +66,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - it holds what was sent
     ) -> web.StreamResponse:
         """A problem document, after which the connection ends."""
+        if isinstance(exc, UnicodeError):  # aiohttp would repeat what was sent, and cannot
+            status = HTTPStatus.BAD_REQUEST
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("request failed outside of its handler", exc_info=exc)
         else:

@@ -59,6 +59,7 @@ def _post(body: bytes, *headers: str) -> bytes:
         (f"GET /?key={KEY}{'x' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n", 431, "header_too_large"),
         (f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}{'x' * 9000}\r\n\r\n", 431, "header_too_large"),
         ("\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n", 400, "malformed_request"),
+        (f"GET /length HTTP/1.1\r\nHost: x\r\nExpect: {KEY}\xf8\r\n\r\n", 400, "malformed_request"),
     ],
 )
 async def test_what_cannot_be_read_is_answered_without_showing_it(
