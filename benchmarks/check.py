@@ -167,12 +167,16 @@ def _full_grids(names: Sequence[str], full: Rounds, size: Size) -> list[Grid]:
     columns = ("requests/s", "p50 ms", "p99 ms", "p99.9 ms", "server's processor µs a request")
     return [
         Grid(
-            f"Full load, {connections} connection{'s' if connections > 1 else ''}",
+            f"Full load, {_told(connections)}",
             columns,
             [Row(name, _values(full.get((name, connections)))) for name in names],
         )
         for connections in size.connections
     ]
+
+
+def _told(connections: int) -> str:
+    return "1 connection" if connections == 1 else f"{connections} connections"
 
 
 def _values(rounds: Sequence[Loaded] | None) -> Sequence[float | None]:
@@ -193,7 +197,7 @@ def _paced_grid(rate: int, paced: Rounds) -> Grid:
 
 
 def _plots(names: Sequence[str], full: Rounds, paced: Rounds, size: Size) -> list[Plot]:
-    points = [f"{connections} connections" for connections in size.connections]
+    points = [_told(connections) for connections in size.connections]
     rates = [
         Row(name, [_values(full.get((name, connections)))[0] for connections in size.connections]) for name in names
     ]

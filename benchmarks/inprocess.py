@@ -70,7 +70,11 @@ async def measure(users: int = USERS, rounds: int = ROUNDS) -> Chapter:
         ],
         [
             Grid("One after the other", ["µs", "a second"], [Row(name, (us, 1e6 / us)) for name, us in micros.items()]),
-            Grid("redis-py, asyncio", ["requests/s"], [Row(name, (rate,)) for name, rate in rates.items()]),
+            Grid(
+                "redis-py, asyncio",
+                ["requests/s"],
+                [Row(f"connections: {name}", (rate,)) for name, rate in rates.items()],
+            ),
         ],
     )
 
@@ -115,7 +119,7 @@ async def _run(url: str, users: int, rounds: int) -> dict[str, Figures]:
             await asyncio.sleep(0.05)  # the replica's own turn
             for connections in _TOGETHER:
                 rate = await _together(url, connections, [_key(name) for name in names[: 2 * _GETS]])
-                rates.setdefault(f"{connections} connections", []).append(rate)
+                rates.setdefault(str(connections), []).append(rate)
     client.close()
     return {"micros": micros, "per_second": rates}
 
