@@ -34,7 +34,8 @@ async def measure(names: Sequence[str], folder: Path, *, quick: bool) -> int:
         load, began = machine.busy(), time.monotonic()
         chapter = await BENCHMARKS[name](quick)
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-        told = Circumstances(at, _commit(), await _machine(), load, time.monotonic() - began)
+        took, flush = time.monotonic() - began, await asyncio.to_thread(machine.flush_ms, Path(tempfile.gettempdir()))
+        told = Circumstances(at, _commit(), machine.describe(), load, flush, took)
         report = report.plus(name, Measured(chapter, told))
         report.write(folder, list(BENCHMARKS))
     return 0
@@ -98,11 +99,6 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
     }
 )
 """In the order in which they are run and told."""
-
-
-async def _machine() -> str:
-    flush = await asyncio.to_thread(machine.flush_ms, Path(tempfile.gettempdir()))
-    return f"{machine.describe()}; a flush to the disk takes about {flush:.0f} ms"
 
 
 def _commit() -> str:

@@ -28,6 +28,8 @@ class Circumstances:
     machine: str
     load_before: float
     """Processes that wanted a core in the minute before: more than one says that the machine was not idle."""
+    flush_ms: float
+    """What a page takes to the disk: every commit waits for that."""
     seconds: float
     """How long measuring took."""
 
@@ -83,8 +85,15 @@ class Report:
 def _circumstances(found: Sequence[tuple[str, Measured]]) -> list[str]:
     machines = dict.fromkeys(measured.circumstances.machine for _, measured in found)
     rows = [
-        (name, told.at, f"`{told.commit}`", f"{told.load_before:.1f}", f"{told.seconds:.0f} s")
+        (
+            name,
+            told.at,
+            f"`{told.commit}`",
+            f"{told.load_before:.1f}",
+            f"{told.flush_ms:.1f} ms",
+            f"{told.seconds:.0f} s",
+        )
         for name, told in ((name, measured.circumstances) for name, measured in found)
     ]
-    head = ["part", "UTC", "commit", "load before", "took"]
+    head = ["part", "UTC", "commit", "load before", "flush to disk", "took"]
     return [*(f"Machine: {machine}.\n" for machine in machines), *markdown(head, rows)]

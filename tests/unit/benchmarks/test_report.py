@@ -11,7 +11,7 @@ from benchmarks.figures import Chapter, Figure, Grid, Plot, Row, section
 from benchmarks.report import Circumstances, Measured, Report
 from benchmarks.targets import Target
 
-CIRCUMSTANCES = Circumstances("2026-01-02 03:04", "abc1234", "a machine", 0.1, 12.0)
+CIRCUMSTANCES = Circumstances("2026-01-02 03:04", "abc1234", "a machine", 0.1, 1.5, 12.0)
 BARS = Plot("speed", "Speed <&>", "1/s", "bars", ("one", "two"), (Row("ours", (3.0, 4.0)), Row("theirs", (None, 1.0))))
 LINES = Plot("size", "Size", "MB", "lines", (1_000, 1_000_000), (Row("ours", (50.0, 290.5)),))
 
@@ -64,7 +64,7 @@ def test_a_report_keeps_what_is_not_measured_anew(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text()
     assert text.index("## Speed") < text.index("## Slow") < text.index("## Targets")
     assert "| fast | 9.50 ms |" in text
-    assert "| slow | 2026-01-02 03:04 | `abc1234` | 0.1 | 12 s |" in text
+    assert "| slow | 2026-01-02 03:04 | `abc1234` | 0.1 | 1.5 ms | 12 s |" in text
     assert text.count("Machine: a machine.") == 1
     assert Report.read(tmp_path).chapters["fast"].chapter.plots[1].points == [1_000, 1_000_000]
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["size.svg", "speed.svg"]
