@@ -20,13 +20,15 @@ def served(stops_before: int, answer: bytes = ANSWER) -> Iterator[int]:
 
     async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal seen
-        while await reader.readline():
-            await reader.readuntil(b"\r\n\r\n")
-            seen += 1
-            if seen == stops_before:
-                time.sleep(0.5)  # noqa: ASYNC251 - nobody is to be answered
-            writer.write(answer)
-        writer.close()
+        try:
+            while await reader.readline():
+                await reader.readuntil(b"\r\n\r\n")
+                seen += 1
+                if seen == stops_before:
+                    time.sleep(0.5)  # noqa: ASYNC251 - nobody is to be answered
+                writer.write(answer)
+        finally:
+            writer.close()
 
     server = loop.run_until_complete(asyncio.start_server(answers, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
