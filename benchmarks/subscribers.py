@@ -88,8 +88,13 @@ class Pattern:
 async def _told_all(stack: Stack) -> None:
     """Wait until every webhook is delivered: one that comes later would be counted as the benchmark's own."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while any(event["pending_webhooks"] for event in (await stack.stripe.get("events", limit="100"))["data"]):
+        while await _untold(stack):  # noqa: ASYNC110 - nobody tells when
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def _untold(stack: Stack) -> bool:
+    listed = await stack.stripe.get("events", limit="100")
+    return any(event["pending_webhooks"] for event in listed["data"])
 
 
 def in_order(subscribers: Iterator[list[Sent]]) -> list[Sent]:
