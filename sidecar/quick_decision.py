@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
 import orjson
 from yarl import URL
 
@@ -83,8 +84,24 @@ class View:
         return True
 
 
-Decided = tuple[View, object, int, bytes, int, int, bytes, bytes, int, Cell]
-"""View, era, hash, page, since and until (microseconds), first and last members, their length, where it is counted."""
+class Decided(msgspec.Struct, gc=False):
+    """The decision on one query, and for how long it holds. Never part of a cycle: the collector need not know it."""
+
+    query: bytes
+    view: View
+    era: object
+    hashed: int
+    page: bytes
+    since: int
+    until: int
+    """Microseconds; before `until`."""
+    first: bytes
+    """An answer's members before the view's."""
+    last: bytes
+    """Those behind them."""
+    cell: Cell
+    """Where it is counted."""
+
 
 _Form = tuple[bytes, bytes, bytes, bytes, Cell]
 """A decision around its user and its end: what stands before, between and after them, the last members, the count."""
@@ -116,9 +133,10 @@ class Decisions:
         page = copy.records.pages.pages[copy.records.pages.place(hashed)]
         record = find(page, user)
         rows = [] if record is None else _rows(orjson.loads(record), copy.records.grants.listed, known.code)
-        if not rows:
-            known_to_lack = record is not None or copy.complete
-            return self._nothing(view, copy, hashed, page, user, feature) if known_to_lack else None
+        if not rows and (record is not None or copy.complete):
+            before, between, _, last, cell = view.forms.get((feature, None)) or self._missing(view, copy, feature)
+            first = b"".join((before, user, between))
+            return Decided(text, view, view.era, hashed, page, _FIRST, _LAST, first, last, cell)
         held = _held(rows, now)
         if held is None:
             return self._decide_any(text, now)
@@ -126,13 +144,7 @@ class Decisions:
         before, between, after, last, cell = view.forms.get((feature, source)) or self._granted(view, feature, source)
         ends = b"null" if valid_to is None else b'"%b"' % format_time(valid_to).encode()
         first = b"".join((before, user, between, ends, after))
-        return view, view.era, hashed, page, since, until, first, last, len(first) + len(last), cell
-
-    def _nothing(self, view: View, copy: Copy, hashed: int, page: bytes, user: bytes, feature: bytes) -> Decided:
-        """The decision for a user without any row of the feature."""
-        before, between, _, last, cell = view.forms.get((feature, None)) or self._missing(view, copy, feature)
-        first = b"".join((before, user, between))
-        return view, view.era, hashed, page, _FIRST, _LAST, first, last, len(first) + len(last), cell
+        return Decided(text, view, view.era, hashed, page, since, until, first, last, cell)
 
     def _decide_any(self, text: bytes, now: Instant) -> Decided | None:
         """The same by the ordinary way, for every question that needs nobody else."""
@@ -154,7 +166,7 @@ class Decisions:
         first = orjson.dumps(decided(query, view.project.id, decision))[:-1]
         last = _last(query, decision)
         cell = self._counts.cell(decision.reason.value)
-        return view, view.era, hashed, page, *bounds(rows or (), now), first, last, len(first) + len(last), cell
+        return Decided(text, view, view.era, hashed, page, *bounds(rows or (), now), first, last, cell)
 
     def _granted(self, view: View, feature: bytes, source: str) -> _Form:
         decision = Decision(allowed=True, reason=Reason.GRANTED, source=source)
