@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 BOUNDS: Final = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 250e-3, 1.0, 5.0)
 """Upper bounds of the histogram, in seconds."""
 
-_QUICK: Final = BOUNDS[0]
+QUICK: Final = BOUNDS[0]
+"""Nearly every answer takes no longer, and belongs to the first bucket."""
 
 Cell = list[int]
 """A count, `[n]`, that whoever counts keeps at hand."""
@@ -21,7 +22,8 @@ class CheckCounts(Collector):
     """Of one process and one loop; nothing here is locked."""
 
     def __init__(self) -> None:
-        self._buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        self.buckets: list[int] = [0] * (len(BOUNDS) + 1)
+        """Answers by time taken; the last is for longer ones than any bound."""
         self.seconds = 0.0
         self.stale = 0
         """Answers that said that they are stale."""
@@ -39,7 +41,7 @@ class CheckCounts(Collector):
     def observe(self, seconds: float) -> None:
         """One check was answered within so long."""
         self.seconds += seconds
-        self._buckets[0 if seconds <= _QUICK else bisect_left(BOUNDS, seconds)] += 1
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
 
     def outcomes(self) -> dict[str, int]:
         """How many checks came to each outcome."""
@@ -64,7 +66,7 @@ class CheckCounts(Collector):
 
     def _cumulated(self) -> list[tuple[str, float]]:
         total, cumulated = 0, []
-        for bound, count in zip((*BOUNDS, float("inf")), self._buckets, strict=True):
+        for bound, count in zip((*BOUNDS, float("inf")), self.buckets, strict=True):
             total += count
             cumulated.append(("+Inf" if bound == float("inf") else str(bound), float(total)))
         return cumulated
