@@ -53,7 +53,7 @@ bench: $(READY) ## Measure everything beside what else there is; BENCH_ARGS="che
 stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours (needs npm, or STRIPE_CLI)
 	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
 
-test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx)
+test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@PROTOCOLS=required $(BIN)/python -m pytest -q tests/protocols
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
