@@ -1,15 +1,11 @@
 """`docs/recipes/events.md` in a real browser and in Node, through the nginx of its recipe."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientError, ClientSession
 
 from common.clock import SECOND, Instant, SystemClock
-from sandbox.ports import free_port
 from sandbox.processes import ChildProcess, ProcessConfig
 from tests.protocols.events.page import FOLDER, Page
 from tests.support import openfeature_packages
@@ -17,9 +13,8 @@ from tests.support.history import START, History, feature, grant
 from tests.support.nginx import logged_in, login, nginx_command
 from tests.support.proxies import proxying
 from tests.support.publisher import Publisher
-from tests.support.restarts import process
+from tests.support.restarts import restarted
 from tests.support.tools import TOOLS, program
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -54,37 +49,6 @@ def history() -> History:
     history = History(features=(feature("export"), feature("seats")))
     history.change("bob", grant("seats", valid_from=LONG_AGO))
     return history
-
-
-class Restarted:
-    """A sidecar on one port, to be killed and started again."""
-
-    def __init__(self, redis_url: str, folder: Path) -> None:
-        self.address, management = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self._metrics = f"http://{management}/metrics"
-        listen = {"SIDECAR_LISTEN": self.address, "SIDECAR_MANAGEMENT_LISTEN": management}
-        self.process = process(folder / "sidecar.log", redis_url, **listen)
-
-    async def has_a_listener(self) -> None:
-        """Wait until a stream is open."""
-
-        async def listened() -> bool:
-            try:
-                async with session.get(self._metrics) as answer:
-                    return "\nsidecar_streams 1.0\n" in await answer.text()
-            except ClientError:
-                return False  # it only starts
-
-        async with ClientSession() as session:
-            await eventually(listened)
-
-
-@asynccontextmanager
-async def restarted(redis_url: str, folder: Path) -> AsyncIterator[Restarted]:
-    """It runs, and ends with the block however often it was started."""
-    sidecar = Restarted(redis_url, folder)
-    async with sidecar.process:
-        yield sidecar
 
 
 @pytest.mark.parametrize(
