@@ -55,9 +55,9 @@ def process(log: Path, redis_url: str, **more: str) -> ChildProcess:
     return ChildProcess(ProcessConfig(name="sidecar", argv=argv, log_path=log, env=env, cwd=ROOT))
 
 
-async def status(running: Running) -> Any:
+async def status(running: Running, project: str = PROJECT) -> Any:
     """What the management port tells of the project."""
-    return json.loads((await running.manage("status"))[1])["projects"][PROJECT]
+    return json.loads((await running.manage("status"))[1])["projects"][project]
 
 
 class Restarted:

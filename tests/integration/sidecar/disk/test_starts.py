@@ -127,6 +127,8 @@ async def test_another_projects_file_is_refused(saved: Path) -> None:
         (notes,) = again.sidecar.projects.values()
         await until(lambda: notes.on_disk and notes.on_disk.refused)
         assert not notes.replica.synced
+        told = await status(again, "notes")
+        assert (told["synced"], "notes.copy" in told["on_disk"]["refused"], "epoch" in told) == (False, True, False)
     assert (saved / "notes.copy.refused").exists()
 
 
@@ -150,3 +152,4 @@ async def test_a_copy_that_grew_too_old_on_disk_follows_the_policy(saved: Path) 
         await until(lambda: again.project.replica.synced)
         await until(lambda: again.project.freshness.state(SystemClock().monotonic()) is State.TOO_OLD)
         assert (await again.check("ann"))["reason"] == "stale_denied"
+        assert (await status(again))["state"] == "too_old"
