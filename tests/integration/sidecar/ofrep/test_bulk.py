@@ -91,8 +91,9 @@ async def test_time_alone_changes_the_tag(running: Running, publisher: Publisher
 
 
 async def test_evaluations_are_counted(running: Running) -> None:
-    """One flag counts as a check, by reason or error; all flags have a counter of their own."""
+    """One flag counts as a check, by reason or error, stale or not; all flags have a counter of their own."""
     await evaluate(running, "pro", ANN)
+    assert await running.metric("sidecar_stale_answers_total") == 1
     await evaluate(running, "nothing", ANN)
     await evaluate(running, "pro", {})
     await evaluate(running, None, {})
