@@ -13,11 +13,9 @@ from aiohttp import ClientError, ClientSession
 from sandbox.ports import free_port
 from sandbox.processes import ChildProcess, ProcessConfig
 from sidecar.app import running
-from sidecar.settings import Settings
 from tests.support.history import PROJECT
-from tests.support.sidecars import Running
+from tests.support.sidecars import Running, settings_of
 from tests.support.waiting import eventually
-from tests.support.writer_double import KEY
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOWHERE: Final = "redis://127.0.0.1:1/0"
@@ -26,17 +24,8 @@ NOWHERE: Final = "redis://127.0.0.1:1/0"
 @asynccontextmanager
 async def sidecar(folder: Path, redis_url: str = NOWHERE, writer_url: str = "", **more: str) -> AsyncIterator[Running]:
     """One that ends with the block, as a restart needs."""
-    environment = {
-        "SIDECAR_PROJECT": PROJECT,
-        "SIDECAR_API_KEY": KEY,
-        "REDIS_URL": redis_url,
-        "WRITER_URL": writer_url,
-        "SIDECAR_LISTEN": "127.0.0.1:0",
-        "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
-        "SIDECAR_SNAPSHOT_DIR": str(folder),
-        **more,
-    }
-    async with ClientSession() as session, running(Settings.from_mapping(environment)) as one:
+    settings = settings_of(redis_url, writer_url, SIDECAR_SNAPSHOT_DIR=str(folder), **more)
+    async with ClientSession() as session, running(settings) as one:
         yield Running(one, session)
 
 
