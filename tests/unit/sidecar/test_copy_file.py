@@ -86,7 +86,7 @@ def test_spoiled_files_are_refused_whatever_was_done_to_them(data: st.DataObject
     ("file", "expected"),
     [
         (b"%PDF-1.7\nsomething else", Refusal.FOREIGN),
-        (WHOLE.replace(b"copy 1\n", b"copy 2\n", 1), Refusal.FUTURE_VERSION),
+        (WHOLE.replace(b"copy 2\n", b"copy 3\n", 1), Refusal.OTHER_VERSION),
         (WHOLE.replace(b'"project_id":"shop"', b'"project_id":"shot"', 1), Refusal.FOREIGN),
         (b"", Refusal.TORN),
     ],

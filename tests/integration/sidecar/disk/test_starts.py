@@ -101,7 +101,7 @@ async def test_a_new_epoch_is_loaded_over_the_old_one(
     ("spoil", "kind"),
     [
         (lambda data: data[:-40], "torn"),
-        (lambda data: data.replace(b"copy 1\n", b"copy 7\n", 1), "future_version"),
+        (lambda data: data.replace(b"copy 2\n", b"copy 1\n", 1), "other_version"),
         (lambda data: b"PK\x03\x04 something else altogether, and long enough", "foreign"),
     ],
 )
