@@ -83,7 +83,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         listen=reader.address("WRITER_LISTEN", TcpAddress("0.0.0.0", 8000)),  # noqa: S104 - it serves other hosts
         instance=reader.text("WRITER_INSTANCE", gethostname()),
         database=_database(reader),
-        redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
+        redis_url=_redis_url(reader),
         stripe=_stripe(reader, receives=True),
         admin_keys=reader.secrets("ADMIN_API_KEY"),
         grace=_grace(reader),
@@ -121,12 +121,24 @@ def read_stripe(environment: Mapping[str, str]) -> StripeSettings:
     return settings
 
 
+def read_redis_url(environment: Mapping[str, str]) -> Secret:
+    """Only where Redis is."""
+    reader = Reader(environment)
+    url = _redis_url(reader)
+    reader.finish()
+    return url
+
+
 def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
     """Only the database's settings: for commands that need nothing else."""
     reader = Reader(environment)
     settings = _database(reader)
     reader.finish()
     return settings
+
+
+def _redis_url(reader: Reader) -> Secret:
+    return Secret(reader.url("REDIS_URL", "redis", "rediss", "unix"))
 
 
 def _grace(reader: Reader) -> GraceSettings:
