@@ -9,10 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import orjson
+from redis.exceptions import RedisError
 
 from common import wire
 from common.document import DocumentError
 from common.position import Position
+from common.redis_faults import explained
+from common.redis_pool import find_primary
+from common.redis_url import NodeAddress, parse
 from common.settings import Secret
 from sidecar.pages import BETWEEN, Pages
 from sidecar.records import Grants, Records
@@ -55,7 +59,7 @@ class Shares:
             UnavailableError: Redis does not answer.
             ShareError: it cannot be done this way.
         """
-        job = Job(self._url.reveal(), copy.project, users, 0, self._processes)
+        job = Job(self._url.reveal(), await _primary(self._url), copy.project, users, 0, self._processes)
         tasks = [asyncio.create_task(_read(replace(job, share=share))) for share in range(self._processes)]
         try:
             async with asyncio.timeout(_SECONDS + users / _USERS_A_SECOND):
@@ -69,6 +73,13 @@ class Shares:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _primary(url: Secret) -> NodeAddress | None:
+    try:
+        return await find_primary(parse(url.reveal()))
+    except (RedisError, OSError) as error:
+        raise UnavailableError(f"redis: {explained(error)}") from error
 
 
 async def _read(job: Job) -> _Share:

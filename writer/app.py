@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.background import Tasks
@@ -26,7 +25,7 @@ from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
-from writer.cache.link import general_pool
+from writer.cache.link import background_nodes
 from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
 from writer.catalogue.recompute_jobs import RecomputeJobs
@@ -223,7 +222,7 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
 
 def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
     settings = core.settings
-    redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
+    redis = background_nodes(settings.redis_url.reveal())
     stack.push_async_callback(redis.aclose)
     trace = RedisTrace(redis, core.clock)
     background.start("webhook trace", trace.run)

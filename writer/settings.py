@@ -6,6 +6,7 @@ from datetime import time
 from socket import gethostname
 
 from common.logs import LogLevel
+from common.redis_url import read_redis_url
 from common.settings import Address, Reader, Secret, TcpAddress
 
 _HOUR = 3_600.0
@@ -83,7 +84,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         listen=reader.address("WRITER_LISTEN", TcpAddress("0.0.0.0", 8000)),  # noqa: S104 - it serves other hosts
         instance=reader.text("WRITER_INSTANCE", gethostname()),
         database=_database(reader),
-        redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
+        redis_url=read_redis_url(reader, "REDIS_URL"),
         stripe=_stripe(reader, receives=True),
         admin_keys=reader.secrets("ADMIN_API_KEY"),
         grace=_grace(reader),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 
 import pytest
 from redis.asyncio import Redis
@@ -44,8 +44,8 @@ def everything_is_large(patch: pytest.MonkeyPatch) -> Iterator[Metrics]:
 
 async def load(url: str, metrics: Metrics, processes: int, reach: str | None = None) -> Loaded:
     """A start from Redis, read in shares."""
-    async with connect(url) as client:
-        cache = RedisCache(client, Refusals(metrics), Shares(Secret(reach or url), processes))
+    async with aclosing(connect(url)) as nodes:
+        cache = RedisCache(nodes, Refusals(metrics), Shares(Secret(reach or url), processes))
         return await Bootstrap(PROJECT, cache, None, SystemClock()).load(Source.REDIS)
 
 
