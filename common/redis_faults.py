@@ -19,6 +19,7 @@ LEAST_VERSION: Final = 7
 
 _COMMAND: Final = re.compile(r"'([A-Za-z|]+)' command")
 _NO_CLUSTER: Final = "cluster support disabled"
+_NODE_OF_A_CLUSTER: Final = "it leads to a node of a cluster; write it as redis+cluster://host:port,host:port"
 _UNKNOWN_COMMAND: Final = "unknown command"
 
 Facts = Mapping[bytes, Any]
@@ -41,21 +42,28 @@ def explained(error: BaseException) -> str:
         case ReadOnlyError():
             why = "it leads to a read-only replica; name the primary"
         case AskError():
-            why = "it leads to a node of a cluster; write it as redis+cluster://host:port,host:port"
+            why = _NODE_OF_A_CLUSTER
         case ResponseError() if _NO_CLUSTER in str(error):
             why = "it says redis+cluster://, and the server is not part of a cluster; write it as redis://"
+        case _ if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            why = "the server's certificate is not signed by whom we trust, or is for another name; see ssl_ca_certs"
         case _:
             return f"{type(error).__name__}: {error}"
     return f"REDIS_URL: {why}"
 
 
-def check_server(facts: Facts, *, primary: bool) -> None:
-    """RedisSettingError for a server of the wrong kind; `primary`: where a replica is of the wrong kind too."""
+def check_server(facts: Facts, *, primary: bool, cluster: bool) -> None:
+    """RedisSettingError for a server of the wrong kind.
+
+    `primary`: a replica is of the wrong kind too; `cluster`: nodes of a cluster are of the right one.
+    """
     major = facts.get(b"version", b"").decode(errors="replace").partition(".")[0]
     if major.isdecimal() and int(major) < LEAST_VERSION:
         raise _too_old(major)
     if facts.get(b"mode") == b"sentinel":
         raise RedisSettingError("REDIS_URL: it leads to a sentinel; write it as redis+sentinel://host:port/NAME")
+    if not cluster and facts.get(b"mode") == b"cluster":
+        raise RedisSettingError(f"REDIS_URL: {_NODE_OF_A_CLUSTER}")
     if primary and facts.get(b"role") not in {b"master", None}:
         raise RedisSettingError("REDIS_URL: it leads to a read-only replica; name the primary")
 

@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from common.redis_faults import RedisSettingError, check_server, explained, is_too_old, too_old
+from common.redis_faults import Facts, RedisSettingError, check_server, explained, is_too_old, too_old
 from common.redis_url import NodeAddress, RedisUrl, Topology, User
 
 _SENTINEL_SECONDS: Final = 1.0
@@ -51,7 +51,9 @@ def open_pool(
 
     async def begin(connection: AbstractConnection) -> None:
         await connection.on_connect()
-        await _look_whom_it_reached(connection, primary=primary or url.topology is Topology.SENTINEL)
+        facts = await _facts(connection)
+        wants_primary = primary or url.topology is Topology.SENTINEL
+        check_server(facts, primary=wants_primary, cluster=url.topology is Topology.CLUSTER)
         if on_connect is not None:
             await on_connect(connection)
 
@@ -151,14 +153,14 @@ def _tls(url: RedisUrl) -> dict[str, Any]:
     }
 
 
-async def _look_whom_it_reached(connection: AbstractConnection, *, primary: bool) -> None:
+async def _facts(connection: AbstractConnection) -> Facts:
     await connection.send_command("HELLO")
     try:
         said: Any = await connection.read_response()
     except NoPermissionError:
-        return  # the commands themselves will tell
+        return {}  # the commands themselves will tell
     except ResponseError as error:
         if is_too_old(error):
             raise too_old() from error
         raise
-    check_server(dict(zip(said[::2], said[1::2], strict=False)), primary=primary)
+    return dict(zip(said[::2], said[1::2], strict=False))
