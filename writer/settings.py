@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
+from enum import StrEnum
 from socket import gethostname
 
 from common.logs import LogLevel
@@ -16,6 +17,14 @@ _TEST_RPS = 5
 _SWEEP_EVERY = 300.0
 
 
+class Pooler(StrEnum):
+    """`DATABASE_POOLER`: what stands between us and Postgres."""
+
+    NONE = "none"
+    TRANSACTION = "transaction"
+    """PgBouncer or its like, which gives each transaction a connection of its choice."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """How Postgres is reached. Times in seconds."""
@@ -26,6 +35,7 @@ class DatabaseSettings:
     statement_timeout: float
     lock_timeout: float
     idle_timeout: float
+    pooler: Pooler = Pooler.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,7 @@ def _database(reader: Reader) -> DatabaseSettings:
         statement_timeout=reader.duration("DATABASE_STATEMENT_TIMEOUT", 30, least=0.1, most=600),
         lock_timeout=reader.duration("DATABASE_LOCK_TIMEOUT", 10, least=0.1, most=600),
         idle_timeout=reader.duration("DATABASE_IDLE_TIMEOUT", 30, least=1, most=600),
+        pooler=reader.choice("DATABASE_POOLER", Pooler, Pooler.NONE),
     )
 
 

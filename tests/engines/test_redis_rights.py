@@ -148,4 +148,4 @@ async def test_a_script_of_somebody_else_is_not_the_writers(guarded: Guarded) ->
     async with Redis.from_url(guarded.url(WRITER)) as client:
         sha = await client.script_load("return redis.call('FLUSHALL')")
         with pytest.raises(ResponseError):
-            await client.evalsha(sha, 0)  # type: ignore[misc]
+            await client.evalsha(sha, 0)

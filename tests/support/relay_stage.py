@@ -38,7 +38,8 @@ async def start_relay(engine: AsyncEngine, redis_url: str) -> AsyncIterator[Star
     async with AsyncExitStack() as stack:
 
         async def start(instance: str = "writer", **options: object) -> Relaying:
-            relaying = Relaying(engine, options.pop("url", redis_url), instance, **options)  # type: ignore[arg-type]
+            database, url = options.pop("engine", engine), options.pop("url", redis_url)
+            relaying = Relaying(database, url, instance, **options)  # type: ignore[arg-type]
             await stack.enter_async_context(relaying)
             return relaying
 
