@@ -71,7 +71,7 @@ def connect_blocking(url: RedisUrl, address: NodeAddress | None, **options: Any)
         host, port = address or url.nodes[0]
         kind = redis.SSLConnection if url.tls else redis.Connection
         place = {"connection_class": kind, "host": host, "port": port, **_tls(url)}
-    return redis.ConnectionPool(**place, **_login(url.user), db=url.db, **options).get_connection()
+    return redis.ConnectionPool(**place, **_login(url.user), db=url.db, **_PLAIN, **options).get_connection()
 
 
 async def find_primary(url: RedisUrl) -> NodeAddress | None:
@@ -118,7 +118,9 @@ class Sentinels:
         return None if reply is None else NodeAddress(reply[0].decode(), int(reply[1]))
 
 
-_CAREFUL: Final[dict[str, Any]] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+_PLAIN: Final[dict[str, Any]] = {"protocol": 2, "driver_info": None}
+"""The older protocol, whose messages are plain; and no word of the driver, which needs a right that Redis 7.0 lacks."""
+_CAREFUL: Final[dict[str, Any]] = {**_PLAIN, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
 
 
 def _clearest(faults: Sequence[Exception]) -> Exception:

@@ -181,7 +181,7 @@ def main() -> int:
     address = None if job.primary is None else NodeAddress(*job.primary)
     try:
         connection = connect_blocking(
-            parse(job.url), address, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS, protocol=2
+            parse(job.url), address, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS
         )
         reader.read(connection)
     except (RedisError, OSError) as error:
