@@ -6,13 +6,15 @@ to follow something on another node is sent in a later call.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ReadOnlyError, RedisError
 
+from common.background import SAY_AGAIN
 from common.redis_url import NodeAddress, RedisUrl, Topology
 
 Command = tuple[Any, ...]
@@ -63,6 +65,43 @@ def nodes_of(url: RedisUrl, open_client: OpenClient) -> Nodes:
     return OneServer(open_client(None), moves=url.topology is Topology.SENTINEL)
 
 
+class _Pipelines:
+    """Sends pipelines; one that has begun is not interrupted by whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[list[Any]]] = set()
+
+    async def send(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
+        """Replies in order."""
+        if not commands:
+            return []
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        # Cancelled between sending and reading, a connection would give its replies to the next command.
+        task = asyncio.create_task(_executed(pipeline))
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def end(self) -> None:
+        """Nothing is sent any more: no connection is left in the hands of what is under way."""
+        pending = set(self._under_way)
+        while pending:  # before Python 3.12 the Redis client may swallow a cancellation
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=SAY_AGAIN)
+
+    def _ended(self, task: "asyncio.Task[list[Any]]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+
+async def _executed(pipeline: Pipeline) -> list[Any]:
+    return await pipeline.execute(raise_on_error=False)
+
+
 class OneServer:
     """One server, or the primary that sentinels name."""
 
@@ -70,11 +109,12 @@ class OneServer:
 
     def __init__(self, client: Redis, *, moves: bool) -> None:
         self._client = client
+        self._pipelines = _Pipelines()
         self.moves = moves
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order; refusals stand among them as exceptions."""
-        replies = await _pipelined(self._client, commands)
+        replies = await self._pipelines.send(self._client, commands)
         if any(isinstance(reply, ReadOnlyError) for reply in replies):
             # It was the primary once: whoever connects anew finds the one of today.
             await self._client.connection_pool.disconnect(inuse_connections=False)
@@ -97,6 +137,7 @@ class OneServer:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._pipelines.end()
         await self._client.aclose(close_connection_pool=True)
 
 
@@ -108,6 +149,7 @@ class Cluster:
     def __init__(self, seeds: Sequence[NodeAddress], open_client: OpenClient) -> None:
         self._seeds = seeds
         self._open_client = open_client
+        self._pipelines = _Pipelines()
         self._clients: dict[NodeAddress, Redis] = {}
         self._slots: list[NodeAddress | None] = []
         self._primaries: tuple[NodeAddress, ...] = ()
@@ -151,6 +193,7 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._pipelines.end()
         clients = list(self._clients.values())
         self._clients.clear()
         for client in clients:
@@ -171,7 +214,8 @@ class Cluster:
     async def _each(self, parts: Mapping[NodeAddress, Sequence[Command]]) -> dict[NodeAddress, list[Any]]:
         # All have ended before anybody is told: what is sent next cannot overtake what was sent here.
         ended = await asyncio.gather(
-            *(_pipelined(self.client(address), part) for address, part in parts.items()), return_exceptions=True
+            *(self._pipelines.send(self.client(address), part) for address, part in parts.items()),
+            return_exceptions=True,
         )
         for one in ended:
             if isinstance(one, BaseException):
@@ -181,7 +225,7 @@ class Cluster:
 
     async def _ask(self, answer: AskError, command: Command) -> Any:
         client = self.client(NodeAddress(answer.host, answer.port))
-        return (await _pipelined(client, [("ASKING",), command]))[1]
+        return (await self._pipelines.send(client, [("ASKING",), command]))[1]
 
     def _owner(self, command: Command) -> NodeAddress:
         owner = self._slots[_slot(command)]
@@ -206,7 +250,7 @@ class Cluster:
         fault: Exception | None = None
         for place in places:
             try:
-                found = (await _pipelined(self.client(place), [("CLUSTER", "SLOTS")]))[0]
+                found = (await self._pipelines.send(self.client(place), [("CLUSTER", "SLOTS")]))[0]
             except (RedisError, OSError) as error:
                 fault = error
                 continue
@@ -238,24 +282,3 @@ def _slot(command: Command) -> int:
 
 def _is_moved(reply: Any) -> bool:
     return isinstance(reply, MovedError | ReadOnlyError)
-
-
-async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
-    if not commands:
-        return []
-    pipeline = client.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
-    return await _uninterrupted(pipeline.execute(raise_on_error=False))
-
-
-async def _uninterrupted(sending: Awaitable[list[Any]]) -> list[Any]:
-    # Cancelled between sending and reading, a connection would give its replies to the next command.
-    task = asyncio.ensure_future(sending)
-    task.add_done_callback(_retrieve)
-    return await asyncio.shield(task)
-
-
-def _retrieve(task: "asyncio.Future[list[Any]]") -> None:
-    if not task.cancelled():
-        task.exception()

@@ -85,17 +85,36 @@ async def _primary(url: Secret) -> NodeAddress | None:
 async def _read(job: Job) -> _Share:
     if not sys.executable:
         raise ShareError("there is no interpreter to start")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sidecar.share_reader", stdin=PIPE, stdout=PIPE, limit=_LIMIT
-    )
+    process = await _start(sys.executable)
     try:
         return await _converse(process, job)
     except asyncio.IncompleteReadError as error:
         raise ShareError("a process ended early") from error
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _end(process)
+
+
+async def _start(interpreter: str) -> Process:
+    module = ("-m", "sidecar.share_reader")
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(interpreter, *module, stdin=PIPE, stdout=PIPE, limit=_LIMIT)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)  # cancelled itself, asyncio would forget the process that it has begun
+        raise
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    ending = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending  # it was killed, so this is soon; left alone, nobody would bury it
+        raise
 
 
 async def _converse(process: Process, job: Job) -> _Share:
