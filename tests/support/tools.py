@@ -6,8 +6,9 @@ TOOLS=required (`make test-protocols`, `make test-engines`) the run fails instea
 
 import os
 import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 
+from sandbox.binaries import MissingServerError, find_postgres, find_redis
 from tests.support import openfeature_packages
 
 _SBIN: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -106,6 +108,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def _servers() -> Iterator[str]:
+    places: tuple[Callable[[], Path], ...] = (lambda: find_postgres().postgres, find_redis)
+    for find in places:
+        try:
+            said = subprocess.run([find(), "--version"], check=True, capture_output=True, text=True, timeout=10)
+        except (MissingServerError, OSError, subprocess.SubprocessError) as error:
+            yield f"{type(error).__name__}: {error}"
+        else:
+            yield said.stdout.partition(" sha=")[0].strip()
+
+
 def _lacking(names: Iterable[str]) -> set[str]:
     for name in names:
         tool = TOOLS[name]
@@ -124,7 +137,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was not tested, and how to have it tested."""
+    """Say on which servers was tested, what was not tested, and how to have it tested."""
+    terminalreporter.line(f"servers: {'; '.join(_servers())}")
     missing = config.stash[_missing]
     if missing:
         terminalreporter.section("NOT TESTED HERE: a program is missing", red=True)
