@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from sandbox.ports import free_port
 from sandbox.redis import RedisConfig, RedisServer
+from tests.support.redis_rights import let_in
 from tests.support.waiting import eventually
 
 PRIMARIES: Final = 3
@@ -28,9 +29,26 @@ class SixNodes:
 
     @property
     def url(self) -> str:
+        """As the default user."""
+        return self.url_of("", PASSWORD)
+
+    def url_of(self, user: str, password: str) -> str:
         """Two of the nodes are named; the others are found."""
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[1:3])
-        return f"redis+cluster://:{PASSWORD}@{hosts}"
+        return f"redis+cluster://{user}:{password}@{hosts}"
+
+    async def let_in(self, user: str, project: str, password: str) -> str:
+        """The URL for a user with the documented rights, made on every node."""
+        name = ""
+        for server in self.servers:
+            async with Redis(port=server.port, password=PASSWORD, protocol=2) as client:
+                name = await let_in(client, user, project, password)
+        return self.url_of(name, password)
+
+    async def empty(self) -> None:
+        """Forget every key, on every primary."""
+        for number in range(PRIMARIES):
+            await self.ask(number, "FLUSHALL")
 
     def reader(self) -> Any:
         """Somebody else's client of the whole cluster."""
