@@ -11,9 +11,9 @@ from sidecar.embedded import Replica
 from sidecar.sources import Source
 from tests.support.following import grant_to, never_wrong, until_followed
 from tests.support.ledger import Ledger
-from tests.support.redis_sentinel import Watched, watched
+from tests.support.redis_sentinel import MASTER, Watched, watched
 from tests.support.relaying import StartRelay, meta_at
-from tests.support.sidecars import StartSidecar
+from tests.support.sidecars import StartSidecar, until
 from tests.support.waiting import eventually
 from tests.support.wholeness import is_whole
 
@@ -36,18 +36,32 @@ async def test_the_primary_is_found_whoever_of_the_sentinels_answers(
 ) -> None:
     """With the first sentinel gone: writer, sidecar, the processes of a large start, and the copy in an app."""
     monkeypatch.setattr(redis_cache, "WORTH_IT", 0)
+    url = await sentinels.guard()
     await sentinels.sentinels[0].kill()
-    relaying = await start_relay(url=sentinels.url)
+    relaying = await start_relay(url=url)
     await ledger.edit("pro")
     await grant_to(ledger, relaying, USERS)
     async with sentinels.client(0) as redis:
         await eventually(lambda: is_whole(ledger, redis))
-    sidecar = await start_sidecar(sentinels.url)
+    sidecar = await start_sidecar(url)
     await until_followed(ledger, sidecar)
     assert sidecar.project.started is not None
     assert sidecar.project.started.source is Source.REDIS
-    async with Replica.open(ledger.project, redis_url=sentinels.url) as replica:
+    async with Replica.open(ledger.project, redis_url=url) as replica:
         assert replica.check(USERS[0], "pro").allowed
+
+
+async def test_what_sentinels_refuse_is_told(
+    sentinels: Watched, ledger: Ledger, start_relay: StartRelay, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that they do not know; a user that they do not know."""
+    unknown = await start_relay(url=sentinels.url.replace(f"/{MASTER}", "/hidden"))
+    await until(lambda: "REDIS_URL: the sentinels know no master of the name" in caplog.text)
+    await unknown.stop()
+    await sentinels.guard()
+    await start_relay(url=f"{sentinels.url}?sentinel_username=hidden&sentinel_password=hidden", instance="other")
+    await until(lambda: "REDIS_URL: the server refuses the user or the password" in caplog.text)
+    assert "hidden" not in caplog.text
 
 
 async def test_a_failover_to_a_lagging_replica_is_noticed_and_made_good(

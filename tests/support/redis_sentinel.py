@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from sandbox.identity import hand_over, server_identity
 from sandbox.redis import RedisConfig, RedisServer
+from tests.support.redis_rights import let_in
 from tests.support.waiting import eventually
 
 MASTER: Final = "billing"
@@ -29,6 +30,15 @@ class Watched:
         """All sentinels, the first of which may be down."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         return f"redis+sentinel://:{PASSWORD}@{hosts}/{MASTER}"
+
+    async def guard(self) -> str:
+        """From now on sentinels answer a user of the documented right alone; the URL with it."""
+        password = "password-of-the-sentinels"
+        for sentinel in self.sentinels:
+            async with Redis(port=sentinel.port, protocol=2) as client:
+                name = await let_in(client, "billing-finder", "", password)
+                await client.acl_setuser("default", enabled=False)
+        return f"{self.url}?sentinel_username={name}&sentinel_password={password}"
 
     def client(self, number: int) -> Redis:
         """Somebody else's client of one server."""
