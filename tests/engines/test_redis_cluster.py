@@ -15,12 +15,14 @@ from sidecar.redis_cache import connect
 from sidecar.sources import Source
 from tests.support.following import grant_to, never_wrong, until_followed
 from tests.support.ledger import Ledger
-from tests.support.redis_cluster import PASSWORD, PRIMARIES, SixNodes, six_nodes
+from tests.support.redis_cluster import PASSWORD, PATIENCE_S, PRIMARIES, SixNodes, six_nodes
 from tests.support.redis_rights import WRITER
 from tests.support.relaying import Relaying, StartRelay, Subscriber
 from tests.support.sidecars import Running, StartSidecar, until
 from tests.support.waiting import eventually
 from tests.support.wholeness import is_whole
+
+pytestmark = pytest.mark.timeout(180)
 
 USERS = [f"user:{number}" for number in range(60)]
 
@@ -77,7 +79,7 @@ async def test_everything_works_on_keys_that_lie_on_several_nodes(
         heard = [message.position.revision for message in subscriber.changes]
         assert heard == list(range(1, 2 + len(USERS)))
 
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
         late = await start_sidecar(sidecars, SIDECAR_INSTANCE="late")
         await until_followed(ledger, late)
         assert late.project.started is not None
@@ -98,10 +100,10 @@ async def test_an_emptied_node_is_filled_again(cluster: SixNodes, ledger: Ledger
     await ledger.edit("pro")
     await grant_to(ledger, relaying, USERS)
     async with cluster.reader() as redis:
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
         for number in range(PRIMARIES):
             await cluster.ask(number, "FLUSHALL")
-            await eventually(lambda: is_whole(ledger, redis))
+            await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
 
 
 async def test_commands_find_a_slot_on_its_way_to_another_node_and_there(cluster: SixNodes) -> None:
@@ -145,7 +147,7 @@ async def test_changes_go_on_while_a_node_fails_over(
         stop.set()
         await changing
         await until_followed(ledger, sidecar)
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
 
 
 async def test_what_a_lagging_replica_lost_is_written_again(
@@ -154,14 +156,14 @@ async def test_what_a_lagging_replica_lost_is_written_again(
     """The change log's node fails over to a replica that never heard of the last changes, documents among them."""
     relaying, sidecar = await followed(failing, ledger, start_relay, start_sidecar)
     async with failing.reader() as redis, never_wrong(sidecar, USERS[:10]):
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
         epoch = (await ledger.head()).epoch
         lagging = failing.primary_of(keys.changes(epoch, ledger.project))
         await failing.cut_off_replica(lagging)
         await grant_to(ledger, relaying, [f"late:{number}" for number in range(30)])
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
         await failing.fail_over(lagging)
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
         await until_followed(ledger, sidecar)
         fresh = await start_sidecar(failing.url, SIDECAR_INSTANCE="fresh")
         await until_followed(ledger, fresh)

@@ -11,11 +11,13 @@ from sidecar.embedded import Replica
 from sidecar.sources import Source
 from tests.support.following import grant_to, never_wrong, until_followed
 from tests.support.ledger import Ledger
-from tests.support.redis_sentinel import MASTER, Watched, watched
+from tests.support.redis_sentinel import MASTER, PATIENCE_S, Watched, watched
 from tests.support.relaying import StartRelay, meta_at
 from tests.support.sidecars import StartSidecar, until
 from tests.support.waiting import eventually
 from tests.support.wholeness import is_whole
+
+pytestmark = pytest.mark.timeout(180)
 
 USERS = [f"user:{number}" for number in range(40)]
 
@@ -42,7 +44,7 @@ async def test_the_primary_is_found_whoever_of_the_sentinels_answers(
     await ledger.edit("pro")
     await grant_to(ledger, relaying, USERS)
     async with sentinels.client(0) as redis:
-        await eventually(lambda: is_whole(ledger, redis))
+        await eventually(lambda: is_whole(ledger, redis), PATIENCE_S)
     sidecar = await start_sidecar(url)
     await until_followed(ledger, sidecar)
     assert sidecar.project.started is not None
@@ -74,17 +76,17 @@ async def test_a_failover_to_a_lagging_replica_is_noticed_and_made_good(
     await grant_to(ledger, relaying, USERS)
     await until_followed(ledger, sidecar)
     async with sentinels.client(0) as primary, sentinels.client(1) as replica:
-        await eventually(lambda: is_whole(ledger, replica))
+        await eventually(lambda: is_whole(ledger, replica), PATIENCE_S)
         await sentinels.cut_off_replica()
         await grant_to(ledger, relaying, [f"late:{number}" for number in range(30)])
-        await eventually(lambda: is_whole(ledger, primary))
+        await eventually(lambda: is_whole(ledger, primary), PATIENCE_S)
         await until_followed(ledger, sidecar)
         known = await meta_at(replica, ledger.project)
         assert known is not None
         assert known < await ledger.head()
         async with never_wrong(sidecar, [*USERS[:5], "late:7"]):
             await sentinels.fail_over()
-            await eventually(lambda: is_whole(ledger, replica))
+            await eventually(lambda: is_whole(ledger, replica), PATIENCE_S)
             await grant_to(ledger, relaying, ["after"])
             await until_followed(ledger, sidecar)
             fresh = await start_sidecar(sentinels.url, SIDECAR_INSTANCE="fresh")

@@ -18,6 +18,7 @@ from tests.support.waiting import eventually
 PRIMARIES: Final = 3
 PASSWORD: Final = "password-of-the-cluster"
 _SLOTS: Final = 16_384
+PATIENCE_S: Final = 40.0
 _NODE_TIMEOUT_MS: Final = 1_000
 
 
@@ -79,7 +80,7 @@ class SixNodes:
             roles = [await self._knows_as_primary(n, successor) for n in others]
             return all(roles)
 
-        await eventually(taken)
+        await eventually(taken, PATIENCE_S)
 
     async def _knows_as_primary(self, asked: int, successor: int) -> bool:
         slots = await self.ask(asked, "CLUSTER", "SLOTS")
@@ -126,11 +127,11 @@ async def _join(cluster: SixNodes) -> None:
         if number:
             bus = server.config.settings["cluster-port"]
             await cluster.ask(0, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
-    await eventually(lambda: _all(cluster, "cluster_state:ok", "cluster_known_nodes:6"))
+    await eventually(lambda: _all(cluster, "cluster_state:ok", "cluster_known_nodes:6"), PATIENCE_S)
     for number in range(PRIMARIES):
         primary = (await cluster.ask(number, "CLUSTER", "MYID")).decode()
         await eventually(lambda n=number, p=primary: _replicates(cluster, n + PRIMARIES, p))  # type: ignore[misc]
-    await eventually(lambda: _replicas_follow(cluster))
+    await eventually(lambda: _replicas_follow(cluster), PATIENCE_S)
 
 
 async def _all(cluster: SixNodes, *facts: str) -> bool:

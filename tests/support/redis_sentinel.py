@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 MASTER: Final = "billing"
 PASSWORD: Final = "password-of-redis"
 _SENTINELS: Final = 3
+PATIENCE_S: Final = 40.0
 
 
 class Watched:
@@ -53,7 +54,7 @@ class Watched:
     async def fail_over(self) -> None:
         """Kill the primary, and wait until the replica has taken its place and all sentinels say so."""
         await self.servers[0].kill()
-        await eventually(self._taken, 40.0)
+        await eventually(self._taken, PATIENCE_S)
 
     async def _taken(self) -> bool:
         ports = [await self._primary_port(sentinel) for sentinel in self.sentinels if sentinel.running]
@@ -98,7 +99,7 @@ async def watched(directory: Path) -> AsyncIterator[Watched]:
         sentinels = [RedisServer(_sentinel(directory, number, servers[0].port)) for number in range(_SENTINELS)]
         await asyncio.gather(*(stack.enter_async_context(sentinel) for sentinel in sentinels))
         found.sentinels = sentinels
-        await eventually(found.ready)
+        await eventually(found.ready, PATIENCE_S)
         yield found
 
 
