@@ -100,6 +100,7 @@ async def test_a_role_without_limits_is_told_of(
     with psycopg.connect(database_url, autocommit=True) as connection_of_the_operator:
         for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             connection_of_the_operator.execute(f"ALTER ROLE billing_user IN DATABASE {name} SET {limit} = '30s'")
+        connection_of_the_operator.execute(f"ALTER ROLE billing_user IN DATABASE {name} SET timezone = 'Asia/Tokyo'")
         connection_of_the_operator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
             (name,),
@@ -107,8 +108,8 @@ async def test_a_role_without_limits_is_told_of(
     caplog.clear()
     second = create_engine(pooled)
     async with second.connect() as connection:
-        limits = await connection.execute(text("SELECT current_setting('lock_timeout')"))
-        assert limits.scalar_one() == "30s"
+        found = await connection.execute(text("SELECT current_setting('lock_timeout'), current_setting('timezone')"))
+        assert tuple(found.one()) == ("30s", "UTC")
     await second.dispose()
     assert "no limits" not in caplog.text
 

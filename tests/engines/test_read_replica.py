@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from sandbox.ports import free_port
 from sandbox.stack import RunningApp, Stack, StackConfig
+from tests.support.ledger import open_engine
 from tests.support.read_replica import ReadReplica
 from tests.support.waiting import eventually
+from writer.db.readings import Readings
+from writer.operations import projects
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -90,3 +95,16 @@ async def test_only_what_may_lag_is_read_from_the_replica(tmp_path: Path) -> Non
             await replica.kill()
             assert await asking.lists("late"), "with the replica gone the primary answers"
     assert "the read replica is away" in (tmp_path / "logs" / "writer.log").read_text(encoding="utf-8")
+
+
+async def test_a_replica_without_the_newest_tables_is_passed_over(database_url: str, empty_database_url: str) -> None:
+    """As long as it has not heard of a migration the primary answers; what is wrong at both is a fault."""
+    primary, replica = open_engine(database_url), open_engine(empty_database_url)
+    readings = Readings(primary, replica)
+    assert await readings.run(projects.list_all) == []
+    with pytest.raises(ProgrammingError):
+        await readings.run(lambda connection: connection.execute(text("SELECT 1 FROM nowhere")))
+    with pytest.raises(DBAPIError, match="read-only"):
+        await readings.run(lambda connection: connection.execute(text("CREATE TABLE somewhere ()")))
+    await replica.dispose()
+    await primary.dispose()

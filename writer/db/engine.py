@@ -80,7 +80,7 @@ class _PooledConnections:
     def __init__(self, settings: DatabaseSettings, application_name: str) -> None:
         self._dsn = asyncpg_dsn(settings.url.reveal())
         self._timeout = settings.lock_timeout
-        self._session = {"application_name": application_name}
+        self._session = {"application_name": application_name, "timezone": "UTC"}  # what each pooler carries along
         self._looked = False
 
     async def open(self, *_: Any, **__: Any) -> asyncpg.Connection:
