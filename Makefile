@@ -55,7 +55,7 @@ bench: $(READY) ## Measure everything beside what else there is; BENCH_ARGS="che
 stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours (needs npm, or STRIPE_CLI)
 	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
 
-test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx)
+test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols
 
 # Of the whole suite what speaks to Redis, and what speaks to Postgres: the rest does not see which one it is.

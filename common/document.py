@@ -87,8 +87,17 @@ def digest_of_rows(user: str, revision: int, rows: Sequence[tuple[Any, ...]]) ->
 
     `rows`: feature, source, source_ref, valid_from, valid_to, value of each, of which there is one at least.
     """
-    canonical = orjson.dumps([user, revision, rows], option=orjson.OPT_SORT_KEYS)
+    return digest_of_canonical(orjson.dumps([user, revision, rows], option=orjson.OPT_SORT_KEYS))
+
+
+def digest_of_canonical(canonical: bytes) -> int:
+    """The same for whoever has put the canonical bytes together himself."""
     return int.from_bytes(blake2b(canonical, digest_size=16).digest(), "big")
+
+
+def canonical_value(value: Value) -> bytes:
+    """A row's value as it stands in the canonical bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def to_json(document: Document) -> dict[str, Any]:

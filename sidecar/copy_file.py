@@ -1,6 +1,6 @@
 r"""A copy as a file: what is in it, and how it is told from a torn or foreign one. Blocking; for a thread.
 
-    billing-sidecar-copy 1\n          what it is, and the format's version
+    billing-sidecar-copy 2\n          what it is, and the format's version
     {"project_id":…,"epoch":…,…}\n    where the copy stands, when it was written, the catalogue
     [[feature,source,value],…]\n      the grants that records name by number, some thousands a line
     page 0xFD page 0xFD … page        the pages, as they are in memory; 0xFD occurs in no page
@@ -26,7 +26,7 @@ from common.identifiers import ProjectId, project_id
 from common.position import Position
 from sidecar.pages import BETWEEN, MARK, VALUE
 
-VERSION: Final = 1
+VERSION: Final = 2
 _NAME: Final = b"billing-sidecar-copy "
 _LONGEST_FIRST_LINE: Final = 64
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -41,7 +41,7 @@ class Refusal(StrEnum):
 
     FOREIGN = "foreign"
     """It is no copy, or another project's."""
-    FUTURE_VERSION = "future_version"
+    OTHER_VERSION = "other_version"
     TORN = "torn"
     """It is cut, or its bytes are not those that were written."""
     UNREADABLE = "unreadable"
@@ -210,7 +210,7 @@ class _Reader:
             raise CopyFileError(Refusal.FOREIGN, "is no copy of a sidecar's")
         if int(line[len(_NAME) :]) != VERSION:
             message = f"was written in format {line[len(_NAME) :].decode()}, this version reads format {VERSION}"
-            raise CopyFileError(Refusal.FUTURE_VERSION, message)
+            raise CopyFileError(Refusal.OTHER_VERSION, message)
         self._line(_LONGEST_FIRST_LINE)
 
     def _line(self, most: int) -> bytes:

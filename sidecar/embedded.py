@@ -18,10 +18,11 @@ from sidecar.app import following
 from sidecar.check import Judged, Moment, Unanswered, check, check_unknown
 from sidecar.pages import hash_of
 from sidecar.project import Project
-from sidecar.quick_decision import View, bounds
+from sidecar.quick_decision import bounds
 from sidecar.replica import Copy
 from sidecar.settings import Settings
 from sidecar.typed import Check
+from sidecar.view import View
 
 _REMEMBERED: Final = 65_536
 """Decisions that are kept at hand."""
@@ -84,7 +85,7 @@ class Replica:
         """
         copy, now, monotonic = _loaded(self._project), self._now(), self._monotonic()
         view = self._view
-        if used is not None or (view.moved(copy, monotonic) and not view.renew(copy, monotonic)):
+        if used is not None or view.current(monotonic) is None:
             return self._judge(_query(user, feature, used), copy, Moment(now, monotonic))
         found = self._remembered.get((user, feature))
         if found is None or not self._holds(found, copy, now):

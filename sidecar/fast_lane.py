@@ -58,13 +58,13 @@ class FastLane:
             return None
         if now // SECOND != self._second:
             self._turn(now)
-        view, first, last = found.view, found.first, found.last
-        middle = view.middle
+        form, first = found.form, found.first
+        middle, last = form.view.middle, form.last
         length = len(first) + len(middle) + len(last)
         head = self._heads.get(length) or self._head(length)
         counts = self._counts
-        found.cell[0] += 1
-        counts.stale += view.standing.stale
+        form.cell[0] += 1
+        counts.stale += form.view.standing.stale
         took = self._monotonic() - began
         if took <= QUICK:  # as `observe` does, without a call
             counts.seconds += took
@@ -77,26 +77,21 @@ class FastLane:
         """What holds for a query now: remembered, or decided anew."""
         place = hash(query) & (_REMEMBERED - 1)
         found = self._remembered[place]
-        if found is None or found.query != query:
-            found = self._decisions.decide(query, now)
-            if found is None:
+        if found is not None and found.query == query:
+            form = found.form
+            copy = form.view.current(began)
+            if copy is None:
                 return None
+            pages = copy.records.pages
+            if (
+                found.since <= now < found.until
+                and form.era is form.view.era
+                and pages.pages[pages.place(found.hashed)] is found.page
+            ):
+                return found
+        found = self._decisions.decide(query, now, began)
+        if found is not None:
             self._remembered[place] = found
-        view = found.view
-        copy = view.project.replica.copy
-        if copy is None:  # not in a project of which something was decided
-            return None
-        if view.moved(copy, began) and not view.renew(copy, began):
-            return None
-        pages = copy.records.pages
-        if (
-            found.since <= now < found.until
-            and found.era is view.era
-            and pages.pages[pages.place(found.hashed)] is found.page
-        ):
-            return found
-        found = self._decisions.decide(query, now)
-        self._remembered[place] = found
         return found
 
     def _turn(self, now: Instant) -> None:

@@ -57,7 +57,7 @@ class ForwardAuth:
         except Problem as problem:
             self._counts.count(problem.code)
             raise
-        self._counts.count(judged.decision.reason)
+        self._counts.count(judged.decision.reason, stale=judged.standing.stale)
         self._counts.observe(perf_counter() - began)
         status = HTTPStatus.OK if judged.decision.allowed else HTTPStatus.FORBIDDEN
         answer = self._answerer.render(project, query, judged)

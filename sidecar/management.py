@@ -15,6 +15,7 @@ from common.wire import format_digest
 from sidecar.freshness import State
 from sidecar.metrics import Metrics
 from sidecar.project import OnDisk, Project, Start
+from sidecar.replica import Copy
 from sidecar.shadow import Shadow
 
 
@@ -63,23 +64,11 @@ class Management:
 
     def _standing(self, project: Project) -> dict[str, Any]:
         now = self._clock.monotonic()
-        copy, head, freshness = project.replica.copy, project.head, project.freshness
-        standing: dict[str, Any] = {"synced": copy is not None, "mode": project.mode(now).value}
-        if copy is None:
-            return standing
-        lag = None if head is None or head.epoch != copy.position.epoch else head.revision - copy.position.revision
+        copy, freshness = project.replica.copy, project.freshness
         return {
-            **standing,
-            "epoch": copy.position.epoch,
-            "revision": copy.position.revision,
-            "head_lag": None if lag is None else max(0, lag),
-            "ahead": project.ahead(now),
-            "digest": format_digest(copy.digest),
-            "count": copy.count,
-            "complete": copy.complete,
-            "age_ms": int(freshness.age(now) * 1000),
-            "stale": freshness.state(now) is not State.FRESH,
-            "loaded_from": None if project.source is None else project.source.value,
+            "synced": copy is not None,
+            "mode": project.mode(now).value,
+            **({} if copy is None else _copied(project, copy, now)),
             "start": _start(project.started),
             "on_disk": _on_disk(project.on_disk),
             "clock_difference_ms": _milliseconds(freshness.clock_difference),
@@ -87,6 +76,25 @@ class Management:
             "differing": list(project.differing),
             "shadow": self._shadow.standing(project.id),
         }
+
+
+def _copied(project: Project, copy: Copy, now: float) -> dict[str, Any]:
+    """What can be said of a copy once there is one."""
+    head, state = project.head, project.freshness.state(now)
+    lag = None if head is None or head.epoch != copy.position.epoch else head.revision - copy.position.revision
+    return {
+        "epoch": copy.position.epoch,
+        "revision": copy.position.revision,
+        "head_lag": None if lag is None else max(0, lag),
+        "ahead": project.ahead(now),
+        "digest": format_digest(copy.digest),
+        "count": copy.count,
+        "complete": copy.complete,
+        "age_ms": int(project.freshness.age(now) * 1000),
+        "stale": state is not State.FRESH,
+        "state": state.value,
+        "loaded_from": None if project.source is None else project.source.value,
+    }
 
 
 def _start(start: Start | None) -> dict[str, Any] | None:

@@ -91,7 +91,7 @@ class Ofrep:
         flag = flag_of(feature, judged.decision, context.unlimited_as)
         if member:
             flag = member_of(flag, member)
-        self._checks.count(judged.decision.reason)
+        self._checks.count(judged.decision.reason, stale=judged.standing.stale)
         flag["metadata"] |= stood(judged.standing)
         return json_response(flag)
 

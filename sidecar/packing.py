@@ -1,34 +1,59 @@
 """From a document's bytes to the record that a copy holds, and its part in the digest. Pure.
 
-A load reads a million documents: building each one's objects only to take them apart again would be most of its time.
-What has the shape that writers write is packed straight from its bytes. Whatever leaves a doubt (another field, an odd
-number, an unusual name) is read by `common.document`, which also says what is wrong with it, so both ways accept and
-refuse the same.
+A load reads a million documents: building each one's objects, or parsing it whole, would be most of its time. What
+writers write is cut where a row's own part begins and ends (`source_ref`, `valid_from`, `valid_to`). What is left
+between the cuts is the same for all who hold the same: it is read once, and remembered as a path. What was cut out is
+checked to be plain texts and times. Whatever leaves a doubt (another field, an odd number, an unusual name) is read by
+`common.document`, which also says what is wrong with it, so both ways accept and refuse the same.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+import re
+from itertools import chain
+from typing import Final, NamedTuple
 
-import msgspec
 import orjson
 
 from common import document as documents
-from common.clock import Instant, TimeError, parse_time
-from common.document import MAX_DOCUMENT_BYTES, Document, DocumentError, digest_of, digest_of_rows
-from common.identifiers import MAX_USER_ID, ProjectId, feature_code
+from common.clock import Instant, parse_time
+from common.document import (
+    MAX_DOCUMENT_BYTES,
+    Document,
+    DocumentError,
+    canonical_value,
+    digest_of,
+    digest_of_canonical,
+)
+from common.identifiers import ProjectId
 from common.position import Position
-from sidecar.records import Grants, Packed, pack
+from sidecar.records import Grants, pack
 
 _MOST_REMEMBERED: Final = 65_536
-_LONGEST_VALUE: Final = 512  # bytes of JSON; a longer value is seldom shared, and might be nested deeply
-_LARGEST: Final = 2**53
+_LONGEST_BETWEEN: Final = 1_024
+"""Bytes between two cuts; longer ones are seldom shared, and their value might be nested deeply."""
+
+_PLAIN: Final = rb"[ !#-\[\]-~\x80-\xff]"
+"""A byte that stands in JSON as itself."""
+
+_COUNT: Final = rb"0|[1-9]\d{0,14}"
+_TIME: Final = rb'([^"]{11})([^"]{6})([^"]{2})(?:\.(\d{6}))?Z'
+"""A time as writers write it: day, minute and second, which are few, and microseconds."""
+
+_CUT: Final = b',"source_ref":"'
+_END_OF_CUT: Final = b',"value":'
+_OWN: Final = re.compile(rb'(%b*)","valid_from":"%b","valid_to":(?:null|"%b")' % (_PLAIN, _TIME, _TIME))
+"""What is taken out of a row: reference, beginning, end."""
+
+_OPENING: Final = re.compile(rb'\{"feature_code":"([A-Za-z0-9_.-]{1,64})","source":"([a-z]+)"')
+_CLOSING: Final = b"}]}"
+_EMPTY: Final = b"[]}"
+_HERE: Final = b"\xff"
+"""Where a row's own part belongs; no text has such a byte."""
+
 _SOURCES: Final = frozenset(source.value for source in documents.Source)
 
-_AT_MINUTE: Final = len("2026-01-31T")
-_AT_SECOND: Final = len("2026-01-31T12:00:")
-_AT_FRACTION: Final = len("2026-01-31T12:00:00")
-_WHOLE: Final = len("2026-01-31T12:00:00Z")
-_DIGITS: Final = 6
+
+class DoubtError(Exception):
+    """A document is not of the plain shape: let the ordinary reader see it."""
 
 
 class Entry(NamedTuple):
@@ -46,30 +71,22 @@ class Entry(NamedTuple):
         return Position(self.epoch, self.revision)
 
 
-class _Row(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    feature_code: str
-    source: str
-    source_ref: str
-    valid_from: str
-    valid_to: str | None
-    value: msgspec.Raw
+class _Path:
+    """What documents have in common that begin with the same rows, but for each row's own part."""
 
+    __slots__ = ("canonical", "further", "granted", "granted_by_one", "opened")
 
-class _Document(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    user_id: str
-    project_id: str
-    epoch: int
-    revision: int
-    computed_at: str
-    entitlements: list[_Row]
-
-
-_Known = tuple[int | list[Any], str, str, Any]
-"""A grant's number (or itself), feature, source and value."""
-
-
-class _DoubtError(Exception):
-    """A document is not of the plain shape: let the ordinary reader see it."""
+    def __init__(self, opened: tuple[str, str] | None, granted: tuple[bytes, ...], canonical: bytes) -> None:
+        self.opened = opened
+        """Feature and source of the row that was begun last; None where the list has ended."""
+        self.granted = granted
+        """Each whole row's grant as records name it: its number, or itself."""
+        self.canonical = canonical
+        """The rows as the digest has them."""
+        self.granted_by_one = b"[[%b]," % b",".join(granted)
+        """How a record begins in which one run has them all."""
+        self.further: dict[bytes, _Path] = {}
+        """By what stands between the next two cuts."""
 
 
 class Packer:
@@ -78,18 +95,20 @@ class Packer:
     def __init__(self, project: ProjectId, grants: Grants) -> None:
         self._project = project
         self._grants = grants
-        self._decode = msgspec.json.Decoder(_Document).decode
-        self._known: dict[tuple[str, str, bytes], _Known] = {}
+        head = rb'\{"user_id":"(%b{1,255})","project_id":"%b",' % (_PLAIN, re.escape(project.encode()))
+        head += rb'"epoch":(%b),"revision":(%b),"computed_at":"%b","entitlements":' % (_COUNT, _COUNT, _TIME)
+        self._head = re.compile(head).match
+        self._beginning = _Path(None, (), b"[")
+        self._remembered = 0
         self._instants = Instants()
 
     def pack(self, data: bytes) -> Entry:
         """The document; DocumentError where it is none, or another project's."""
-        if len(data) <= MAX_DOCUMENT_BYTES:
-            try:
-                return self._quickly(data)
-            except (_DoubtError, msgspec.MsgspecError, UnicodeError, TimeError, TypeError, RecursionError):
-                pass  # in doubt, or wrong: both are told by the ordinary reader
-        return self._carefully(data)
+        try:
+            user, epoch, revision, record, canonical = self.pack_plain(data)
+        except DoubtError:
+            return self._carefully(data)
+        return Entry(user, epoch, revision, record, digest_of_canonical(canonical) if record else 0)
 
     def pack_of(self, user: bytes, data: bytes) -> Entry:
         """The same of a document that stands under a user's name; DocumentError where it is another's."""
@@ -98,58 +117,94 @@ class Packer:
             raise DocumentError(f"the document is of user {entry.user.decode()!r}, under whose name it does not stand")
         return entry
 
-    def _quickly(self, data: bytes) -> Entry:
-        if not data.isascii():
-            data.decode()  # what is passed over unread must be text as well
-        parsed = self._decode(data)
-        user, epoch, revision = parsed.user_id, parsed.epoch, parsed.revision
-        if not (user.isprintable() and 1 <= len(user) <= MAX_USER_ID):
-            raise _DoubtError
-        if parsed.project_id != self._project or not (0 <= epoch < _LARGEST and 0 <= revision < _LARGEST):
-            raise _DoubtError
-        computed_at = self._instants.read(parsed.computed_at)
-        if not parsed.entitlements:
-            return Entry(user.encode(), epoch, revision, b"", 0)
-        packed: Packed = [epoch, revision, computed_at]
-        canonical = self._runs(parsed.entitlements, packed)
-        digest = digest_of_rows(user, revision, canonical)
-        return Entry(user.encode(), epoch, revision, orjson.dumps(packed), digest)
+    def pack_plain(self, data: bytes) -> tuple[bytes, int, int, bytes, bytes]:
+        """User, epoch, revision, record and the digest's bytes; DoubtError where it takes the ordinary reader."""
+        if not data.isascii() or len(data) > MAX_DOCUMENT_BYTES:
+            _check_text(data)
+        pieces = data.split(_CUT)
+        first = pieces[0]
+        head = self._head(first)
+        if head is None:
+            raise DoubtError
+        user, epoch, revision, day, minute, second, fraction = head.groups()
+        if not (user.isascii() or user.decode().isprintable()):
+            raise DoubtError
+        opening = first[head.end() :]
+        computed_at = self._instants.read(day, minute, second, fraction)
+        if opening == _EMPTY and len(pieces) == 1:
+            return user, int(epoch), int(revision), b"", b""
+        path = self._beginning.further.get(opening) or self._open(opening)
+        cuts: list[bytes] = []
+        for piece in pieces[1:]:
+            cut, _, rest = piece.partition(_END_OF_CUT)
+            cuts.append(cut)
+            path = path.further.get(rest) or self._go_on(path, rest)
+        if path.opened is not None:
+            raise DoubtError
+        if cuts.count(cuts[0]) == len(cuts):
+            own = self._own(cuts[0])
+            runs, canonical = path.granted_by_one + own, path.canonical.replace(_HERE, own)
+        else:
+            runs, canonical = self._mixed(path, cuts)
+        record = b"%b,%b,%b,%d]" % (runs, epoch, revision, computed_at)
+        return user, int(epoch), int(revision), record, b'["%b",%b,%b' % (user, revision, canonical)
 
-    def _runs(self, rows: Sequence[_Row], packed: Packed) -> list[tuple[Any, ...]]:
-        """Put the rows' runs into `packed`; the rows as the digest is made of them."""
-        known, instant = self._known, self._instants.read
-        canonical: list[tuple[Any, ...]] = []
-        last: tuple[str, str, str | None] | None = None
-        valid_from, valid_to = Instant(0), None
-        granted: list[Any] = []
-        for row in rows:
-            reference, begins, ends = run = row.source_ref, row.valid_from, row.valid_to
-            if run != last:
-                valid_from = instant(begins)
-                valid_to = None if ends is None else instant(ends)
-                last = run
-                granted = []
-                packed += (reference, valid_from, valid_to, granted)
-            told = row.feature_code, row.source, bytes(row.value)
-            number, feature, source, value = known.get(told) or self._learn(told)
-            granted.append(number)
-            canonical.append((feature, source, reference, valid_from, valid_to, value))
-        return canonical
+    def _mixed(self, path: _Path, cuts: list[bytes]) -> tuple[bytes, bytes]:
+        """A record's runs and the digest's rows, where not all rows have the same own part."""
+        owns = [self._own(cut) for cut in cuts]
+        runs: list[tuple[bytes, bytes]] = []
+        for granted, own in zip(path.granted, owns, strict=True):
+            if runs and runs[-1][1] == own:
+                runs[-1] = (b"%b,%b" % (runs[-1][0], granted), own)
+            else:
+                runs.append((granted, own))
+        between = path.canonical.split(_HERE)
+        canonical = b"".join([*chain.from_iterable(zip(between, owns, strict=False)), between[-1]])
+        return b"[" + b",".join([b"[%b],%b" % run for run in runs]), canonical
 
-    def _learn(self, told: tuple[str, str, bytes]) -> _Known:
-        """A grant that was not met before."""
-        feature, source, raw = told
-        if len(raw) > _LONGEST_VALUE or source not in _SOURCES:
-            raise _DoubtError
+    def _own(self, cut: bytes) -> bytes:
+        """A row's own part as records and the digest have it."""
+        own = _OWN.fullmatch(cut)
+        if own is None:
+            raise DoubtError
+        reference, day, minute, second, fraction, *ends = own.groups()
+        read = self._instants.read
+        begins = read(day, minute, second, fraction)
+        if ends[0] is None:
+            return b'"%b",%d,null' % (reference, begins)
+        return b'"%b",%d,%d' % (reference, begins, read(*ends))
+
+    def _open(self, text: bytes) -> _Path:
+        """The list's beginning, with its first row."""
+        if not text.startswith(b"["):
+            raise DoubtError
+        return self._remember(self._beginning, text, _Path(_opened(text[1:]), (), b"["))
+
+    def _go_on(self, path: _Path, text: bytes) -> _Path:
+        """The end of a row, and the beginning of the next one if there is one."""
+        if path.opened is None or len(text) > _LONGEST_BETWEEN:
+            raise DoubtError
+        told, between, following = text.rpartition(b"},")
+        opened = _opened(following) if between else None
+        if opened is None:
+            if not text.endswith(_CLOSING):
+                raise DoubtError
+            told = text.removesuffix(_CLOSING)
         try:
-            value = documents.checked_value(orjson.loads(raw))
-            number = self._grants.number(feature_code(feature), source, value)
+            value = documents.checked_value(orjson.loads(told))
         except ValueError as error:
-            raise _DoubtError from error
-        known = number, feature, source, value
-        if len(self._known) < _MOST_REMEMBERED:
-            self._known[told] = known
-        return known
+            raise DoubtError from error
+        granted = (*path.granted, orjson.dumps(self._grants.number(*path.opened, value)))
+        ended = b"%b,%b%b" % (path.canonical, canonical_value(value), b"]]]" if opened is None else b"],")
+        return self._remember(path, text, _Path(opened, granted, ended))
+
+    def _remember(self, before: _Path, text: bytes, path: _Path) -> _Path:
+        if path.opened is not None:
+            path.canonical += orjson.dumps(path.opened)[:-1] + b"," + _HERE
+        if self._remembered < _MOST_REMEMBERED:
+            self._remembered += 1
+            before.further[text] = path
+        return path
 
     def _carefully(self, data: bytes) -> Entry:
         document = documents.decode(data)
@@ -168,29 +223,44 @@ class Instants:
     """Reads times. Their days, minutes of the day and seconds of the minute are few, and are remembered."""
 
     def __init__(self) -> None:
-        self._days: dict[str, int] = {}
-        self._minutes: dict[str, int] = {}
-        self._seconds: dict[str, int] = {}
+        self._days: dict[bytes, int] = {}
+        self._minutes: dict[bytes, int] = {}
+        self._seconds: dict[bytes, int] = {}
 
-    def read(self, text: str) -> Instant:
-        """Read RFC 3339 with any zone; TimeError where it is not."""
-        day, minute = self._days.get(text[:_AT_MINUTE]), self._minutes.get(text[_AT_MINUTE:_AT_SECOND])
-        if day is None or minute is None:
-            return self._learn(text)
-        if len(text) == _WHOLE:
-            second = self._seconds.get(text[_AT_SECOND:])
-            return self._learn(text) if second is None else Instant(day + minute + second)
-        second, digits = self._seconds.get(text[_AT_SECOND:_AT_FRACTION] + "Z"), text[_AT_FRACTION + 1 : -1]
-        framed = len(text) == _WHOLE + 1 + _DIGITS and text[_AT_FRACTION] == "." and text[-1] == "Z"
-        if second is None or not framed or not (digits.isdecimal() and digits.isascii()):
-            return self._learn(text)
-        return Instant(day + minute + second + int(digits))
+    def read(self, day: bytes, minute: bytes, second: bytes, fraction: bytes | None) -> Instant:
+        """`{day}{minute}{second}.{fraction}Z`, where the fraction are microseconds; DoubtError where it is no time."""
+        try:
+            moment = self._days[day] + self._minutes[minute] + self._seconds[second]
+        except KeyError:
+            moment = self._learn(day, minute, second)
+        return Instant(moment if fraction is None else moment + int(fraction))
 
-    def _learn(self, text: str) -> Instant:
-        moment = parse_time(text)
+    def _learn(self, *pieces: bytes) -> int:
+        try:
+            day, minute, second = (piece.decode() for piece in pieces)
+            moment = parse_time(f"{day}{minute}{second}Z")
+        except ValueError as error:
+            raise DoubtError from error
         if len(self._days) < _MOST_REMEMBERED:
-            day, minute, second = text[:_AT_MINUTE], text[_AT_MINUTE:_AT_SECOND], text[_AT_SECOND:_AT_FRACTION] + "Z"
-            self._days[day] = parse_time(f"{day}00:00:00Z")
-            self._minutes[minute] = parse_time(f"1970-01-01T{minute}00Z")
-            self._seconds[second] = parse_time(f"1970-01-01T00:00:{second}")
+            self._days[day.encode()] = parse_time(f"{day}00:00:00Z")
+            self._minutes[minute.encode()] = parse_time(f"1970-01-01T{minute}00Z")
+            self._seconds[second.encode()] = parse_time(f"1970-01-01T00:00:{second}Z")
         return moment
+
+
+def _check_text(data: bytes) -> None:
+    """What is passed over unread must be text as well, and no more than is allowed."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise DoubtError from error
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise DoubtError
+
+
+def _opened(text: bytes) -> tuple[str, str]:
+    """Feature and source of a row as far as its cut."""
+    opening = _OPENING.fullmatch(text)
+    if opening is None or opening[2].decode() not in _SOURCES:
+        raise DoubtError
+    return opening[1].decode(), opening[2].decode()

@@ -3,9 +3,13 @@
 A million object graphs would be walked by the garbage collector again and again, and pause every answer; pages are
 invisible to it, and take a fifth of the memory. What is stored is lossless: the document comes back equal.
 
-A record is a JSON list: epoch, revision, computed_at, then for each run of rows that share them source_ref,
-valid_from, valid_to, and a list of what each row grants. A grant, (feature, source, value), is one of few that very
+A record is a JSON list: for each run of rows that share them a list of what each row grants, source_ref, valid_from
+and valid_to; at the end epoch, revision and computed_at. A grant, (feature, source, value), is one of few that very
 many users share: it is held once, and named by number.
+
+    [[0,1,2],"sub_1Q5",1790000005000000,2105360005000000,1795000000,1,1795000000000001]
+
+What most questions need, the grants and the times of an only run, `only_run` reads without taking the record apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,11 +27,11 @@ _SOURCES: Final = {source.value: source for source in Source}
 _MOST_GRANTS: Final = 65_536
 """Grants held by number; should there be more, the others stand in their records."""
 
-RUNS: Final = 3
-"""Where a record's first run of rows begins."""
-
 RUN: Final = 4
-"""How many members a run has: source_ref, valid_from, valid_to, grants."""
+"""How many members a run has: grants, source_ref, valid_from, valid_to."""
+
+HEAD: Final = 3
+"""How many follow the runs: epoch, revision, computed_at."""
 
 Packed = list[Any]
 """A record, unpacked as far as JSON goes."""
@@ -112,14 +116,14 @@ class Records:
         packed = self._packed(user)
         if packed is None:
             return None
-        epoch, revision, computed_at = packed[:RUNS]
+        epoch, revision, computed_at = packed[-HEAD:]
         rows = tuple(self._rows(packed, None))
         return Document(user, self._project, epoch, revision, Instant(computed_at), rows)
 
     def position(self, user: UserId) -> Position | None:
         """Where the user's document was written; None where there is none."""
         packed = self._packed(user)
-        return None if packed is None else Position(packed[0], packed[1])
+        return None if packed is None else _position(packed)
 
     def stored(self, user: UserId) -> bytes | None:
         """The user's record with its grants spelled out, only to compare: equal documents have equal ones."""
@@ -127,7 +131,7 @@ class Records:
         if packed is None:
             return None
         listed = self.grants.listed
-        for at in range(RUNS + RUN - 1, len(packed), RUN):
+        for at in range(0, len(packed) - HEAD, RUN):
             packed[at] = [listed[grant] if type(grant) is int else grant for grant in packed[at]]
         return orjson.dumps(packed)
 
@@ -136,35 +140,60 @@ class Records:
         return None if record is None else orjson.loads(record)
 
     def _rows(self, packed: Packed, wanted: FeatureCode | None) -> Iterator[Entitlement]:
-        listed = self.grants.listed
-        for at in range(RUNS, len(packed), RUN):
-            source_ref, valid_from, valid_to, granted = packed[at : at + RUN]
-            for grant in granted:
-                feature, source, value = listed[grant] if type(grant) is int else grant
-                if wanted is None or feature == wanted:
-                    yield Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
+        for feature, source, source_ref, valid_from, valid_to, value in unpacked_rows(packed, self.grants):
+            if wanted is None or feature == wanted:
+                yield Entitlement(feature, _SOURCES[source], source_ref, valid_from, valid_to, value)
+
+
+def unpacked_rows(packed: Packed, grants: Grants) -> Iterator[tuple[Any, ...]]:
+    """Feature, source, source_ref, valid_from, valid_to and value of each row, in the document's order."""
+    listed = grants.listed
+    for at in range(0, len(packed) - HEAD, RUN):
+        granted, source_ref, valid_from, valid_to = packed[at : at + RUN]
+        for grant in granted:
+            feature, source, value = listed[grant] if type(grant) is int else grant
+            yield feature, source, source_ref, valid_from, valid_to, value
+
+
+def only_run(record: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Of a record with a single run: the text of its grants, valid_from and valid_to, as they stand in it.
+
+    None where there may be another run. The grants' text is to be understood once for many records: `granted_by`.
+    """
+    granted, _, rest = record.partition(b"],")
+    reference, begins, ends, _, _, _ = rest.rsplit(b",", 2 + HEAD)
+    return None if b"[" in reference else (granted, begins, ends)
+
+
+def granted_by(text: bytes, grants: Grants) -> list[list[Any]] | None:
+    """The grants, (feature, source, value) each, of a text from `only_run`; None where they are not all numbers."""
+    try:
+        numbers = orjson.loads(text[1:] + b"]")
+    except orjson.JSONDecodeError:
+        return None
+    return [grants.listed[number] for number in numbers] if all(type(number) is int for number in numbers) else None
 
 
 def digest_of_record(user: bytes, record: bytes, grants: Grants) -> tuple[int, Position]:
     """A record's part in the digest, as its document has it, and where the document was written."""
     packed: Packed = orjson.loads(record)
-    listed = grants.listed
-    rows: list[tuple[Any, ...]] = []
-    for at in range(RUNS, len(packed), RUN):
-        source_ref, valid_from, valid_to, granted = packed[at : at + RUN]
-        for grant in granted:
-            feature, source, value = listed[grant] if type(grant) is int else grant
-            rows.append((feature, source, source_ref, valid_from, valid_to, value))
-    return digest_of_rows(user.decode(), packed[1], rows), Position(packed[0], packed[1])
+    position = _position(packed)
+    return digest_of_rows(user.decode(), position.revision, list(unpacked_rows(packed, grants))), position
 
 
 def pack(document: Document, grants: Grants) -> bytes:
     """The record of a document that is not empty."""
-    packed: Packed = [document.epoch, document.revision, document.computed_at]
+    packed: Packed = []
     run: tuple[str, Instant, Instant | None] | None = None
+    granted: list[Any] = []
     for row in document.entitlements:
         if run != (row.source_ref, row.valid_from, row.valid_to):
             run = (row.source_ref, row.valid_from, row.valid_to)
-            packed += (*run, [])
-        packed[-1].append(grants.number(row.feature_code, row.source, row.value))
-    return orjson.dumps(packed)
+            granted = []
+            packed += (granted, *run)
+        granted.append(grants.number(row.feature_code, row.source, row.value))
+    return orjson.dumps([*packed, document.epoch, document.revision, document.computed_at])
+
+
+def _position(packed: Packed) -> Position:
+    return Position(packed[-HEAD], packed[-HEAD + 1])

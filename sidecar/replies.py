@@ -1,4 +1,4 @@
-"""Redis's replies out of a blocking connection, thousands at a time."""
+"""Redis's replies out of a blocking connection, hundreds at a time."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 _PIECE: Final = 1024 * 1024
+_END: Final = b"\r\n"
 _BULK, _ERROR, _NULL = b"$-_"
 
 
@@ -15,23 +16,31 @@ class Replies:
     def __init__(self, receive: Callable[[int], bytes]) -> None:
         self._receive = receive
         self._data = b""
-        self._at = 0
 
     def scan(self) -> tuple[bytes, list[bytes]]:
         """A step of a walk: where to go on, and the members."""
         self._array()
         (cursor,) = self.bulks(1)
-        members = self.bulks(self._array())
+        count = self._array()
+        # Names have no line ends in them: two lines each, cut at one stroke.
+        while len(cut := self._data.split(_END, 2 * count)) <= 2 * count:
+            self._data += self._more()
+        *lines, rest = cut
+        members = lines[1::2]
+        if lines[::2] == [b"$%d" % len(member) for member in members]:
+            self._data = rest
+        else:
+            members = [member for member in self.bulks(count) if member is not None]
         if cursor is None:
             raise ResponseError("a scan's cursor is missing")
-        return cursor, [member for member in members if member is not None]
+        return cursor, members
 
     def bulks(self, count: int) -> list[bytes | None]:
         """So many strings; None for each that is not there. ResponseError where there is something else."""
         found: list[bytes | None] = []
-        data, at = self._data, self._at
+        data, at = self._data, 0
         while len(found) < count:
-            end = data.find(b"\r\n", at)
+            end = data.find(_END, at)
             if end >= 0:
                 kind = data[at]
                 length = int(data[at + 1 : end]) if kind == _BULK else -1
@@ -47,17 +56,16 @@ class Replies:
                     at = stop + 2
                     continue
             data, at = data[at:] + self._more(), 0
-        self._data, self._at = data, at
+        self._data = data[at:]
         return found
 
     def _array(self) -> int:
         """How many elements the array that begins here has."""
-        while (end := self._data.find(b"\r\n", self._at)) < 0:
-            self._data, self._at = self._data[self._at :] + self._more(), 0
-        line = self._data[self._at : end]
+        while _END not in self._data:
+            self._data += self._more()
+        line, _, self._data = self._data.partition(_END)
         if not line.startswith(b"*"):
             raise _refused(line)
-        self._at = end + 2
         return int(line[1:])
 
     def _more(self) -> bytes:

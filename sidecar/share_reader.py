@@ -8,8 +8,9 @@ password among it; what it found goes to stdout, framed: an object of JSON, then
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -23,8 +24,8 @@ from common.redis_faults import explained
 from common.redis_pool import connect_blocking
 from common.redis_url import NodeAddress, parse
 from common.wire import format_digest
-from sidecar.packing import Entry, Packer
-from sidecar.pages import BETWEEN, MARK, VALUE, Pages, find, hash_of
+from sidecar.packing import DoubtError, Packer
+from sidecar.pages import BETWEEN, MARK, PER_PAGE, VALUE, Pages, hash_of
 from sidecar.records import Grants, digest_of_record
 from sidecar.replies import Replies
 
@@ -42,7 +43,10 @@ _ANSWER_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Share number `share` out of `shares`, of pages for about `users` users."""
+    """Share number `share` out of `shares`, a power of two, of pages for about `users` users.
+
+    A share's pages are every `shares`-th one, from number `share` on: what belongs to it shows in a hash's last bits.
+    """
 
     url: str = field(repr=False)
     primary: tuple[str, int] | None
@@ -52,10 +56,9 @@ class Job:
     share: int
     shares: int
 
-
-def own_pages(pages: int, share: int, shares: int) -> range:
-    """The indexes of a share's pages."""
-    return range(pages * share // shares, pages * (share + 1) // shares)
+    def pages(self) -> Pages:
+        """Empty pages, as many in every share of a project."""
+        return Pages.with_room(max(self.users, self.shares * PER_PAGE))
 
 
 class _Grants(Grants):
@@ -76,9 +79,8 @@ class ShareReader:
     """Reads one share."""
 
     def __init__(self, job: Job) -> None:
-        self._project = job.project
-        self.pages = Pages.with_room(job.users)
-        self.own = own_pages(len(self.pages.pages), job.share, job.shares)
+        self._job = job
+        self.pages = job.pages()
         self.grants = _Grants(job.share, job.shares)
         self._packer = Packer(job.project, self.grants)
         self.digest = 0
@@ -89,61 +91,88 @@ class ShareReader:
     def read(self, connection: Any) -> None:
         """Walk the users set and take every document of ours."""
         replies = Replies(connection._sock.recv)  # noqa: SLF001 - a million replies are more than its own reader can do
-        users = keys.users(self._project).encode()
-        connection.send_packed_command([_command(b"SSCAN", users, b"0", b"COUNT", b"%d" % SCAN)])
+        connection.send_packed_command([self._scan(b"0")])
         cursor, members = replies.scan()
-        asked: Sequence[bytes] = ()
+        found: tuple[list[bytes], list[bytes | None]] | None = None
         while True:
-            # The next step is asked for before this one's documents are read, so that Redis works meanwhile.
-            mine = [member for member in members if self.pages.place(hash_of(member)) in self.own]
-            commands = [] if cursor == b"0" else [_command(b"SSCAN", users, cursor, b"COUNT", b"%d" % SCAN)]
-            connection.send_packed_command([b"".join((*commands, *self._gets(mine)))])
-            self._take(asked, replies.bulks(len(asked)))
-            asked = mine
-            if cursor == b"0":
+            mine = self._own(members)
+            last = cursor == b"0"
+            connection.send_packed_command([b"".join([*self._gets(mine), b"" if last else self._scan(cursor)])])
+            # Redis works on that while the documents before are taken.
+            if found is not None:
+                self._take(*found)
+            found = mine, replies.bulks(len(mine))
+            if last:
                 break
             cursor, members = replies.scan()
-        self._take(asked, replies.bulks(len(asked)))
+        self._take(*found)
 
-    def _gets(self, members: Sequence[bytes]) -> Iterator[bytes]:
-        before, _, after = keys.document(UserId("*"), self._project).partition("*")
+    def _own(self, users: Sequence[bytes]) -> list[bytes]:
+        """Our share of these users."""
+        bits, share = self._job.shares - 1, self._job.share
+        return [user for user in users if hash_of(user) & bits == share]
+
+    def _scan(self, cursor: bytes) -> bytes:
+        return _command(b"SSCAN", keys.users(self._job.project).encode(), cursor, b"COUNT", b"%d" % SCAN)
+
+    def _gets(self, users: Sequence[bytes]) -> list[bytes]:
+        before, _, after = keys.document(UserId("*"), self._job.project).partition("*")
         framing = len(before) + len(after.encode())
         pattern = f"*2\r\n$3\r\nGET\r\n$%d\r\n{before}%b{after}\r\n".encode()
-        for member in members:
-            yield pattern % (len(member) + framing, member)
+        return [pattern % (len(user) + framing, user) for user in users]
 
-    def _take(self, members: Sequence[bytes], found: Sequence[bytes | None]) -> None:
-        pages, place, pack = self.pages.pages, self.pages.place, self._packer.pack_of
-        for member, data in zip(members, found, strict=True):
+    def _take(self, users: Sequence[bytes], found: Sequence[bytes | None]) -> None:
+        pages, place, pack, horizon = self.pages.pages, self.pages.place, self._packer.pack_plain, self.horizon
+        digests: list[bytes] = []
+        for user, data in zip(users, found, strict=True):
             if data is None:
                 continue
             try:
-                entry = pack(member, data)
-            except DocumentError as error:
-                self.refusals += 1
-                if len(self.refused) < MOST_TOLD:
-                    self.refused.append(str(error))
-                continue
-            user, epoch, revision, record, digest = entry
-            self.horizon = max(self.horizon, (epoch, revision))
-            if not record:
+                told, epoch, revision, record, canonical = pack(data)
+            except DoubtError:
+                self._take_carefully(user, data)
                 continue
             index = place(hash_of(user))
             page = pages[index]
-            if find(page, user) is None:
-                pages[index] = b"".join((page, user, VALUE, record, MARK))
-                self.digest ^= digest
-                self.pages.count += 1
-            else:
-                self._replace(entry)
+            if told != user or b"\xff%b\xfe" % user in page:
+                self._take_carefully(user, data)
+                continue
+            horizon = max(horizon, (epoch, revision))
+            if record:
+                pages[index] = b"%b%b\xfe%b\xff" % (page, user, record)
+                digests.append(blake2b(canonical, digest_size=16).digest())
+        self.horizon = max(horizon, self.horizon)
+        self.pages.count += len(digests)
+        self.digest ^= xor_of(digests)
 
-    def _replace(self, entry: Entry) -> None:
-        """A walk may meet a user twice, and his document may have changed meanwhile."""
-        held = self.pages.get(entry.user) or b""
-        digest, position = digest_of_record(entry.user, held, self.grants)
-        if entry.position > position:
-            self.digest ^= digest ^ entry.digest
-            self.pages.put(entry.user, entry.record)
+    def _take_carefully(self, user: bytes, data: bytes) -> None:
+        """One that is not plain, or that is held already: a walk may meet a user twice, changed meanwhile."""
+        try:
+            entry = self._packer.pack_of(user, data)
+        except DocumentError as error:
+            self.refusals += 1
+            if len(self.refused) < MOST_TOLD:
+                self.refused.append(str(error))
+            return
+        self.horizon = max(self.horizon, entry.position)
+        held = self.pages.get(user)
+        if held is not None:
+            digest, position = digest_of_record(user, held, self.grants)
+            if entry.position <= position:
+                return
+            self.digest ^= digest
+        self.digest ^= entry.digest
+        if not entry.record:
+            self.pages.remove(user)
+        elif held is not None:
+            self.pages.put(user, entry.record)
+        else:  # without parting a page: the shares' pages must stay as many
+            self._append(self.pages.place(hash_of(user)), user, entry.record)
+            self.pages.count += 1
+
+    def _append(self, index: int, user: bytes, record: bytes) -> None:
+        page = self.pages.pages[index]
+        self.pages.pages[index] = b"".join((page, user, VALUE, record, MARK))
 
     def write(self, out: BinaryIO) -> None:
         """Tell what was found, and hand over the pages."""
@@ -156,12 +185,22 @@ class ShareReader:
             "refusals": self.refusals,
         }
         _write_frame(out, orjson.dumps(told))
-        for start in range(self.own.start, self.own.stop, PAGES_A_FRAME):
-            stop = min(start + PAGES_A_FRAME, self.own.stop)
-            frame = BETWEEN.join(self.pages.pages[start:stop])
-            self.pages.pages[start:stop] = [MARK] * (stop - start)  # two processes need not hold it all
-            _write_frame(out, frame)
+        pages = self.pages.pages[self._job.share :: self._job.shares]
+        self.pages.pages.clear()
+        pages.reverse()
+        while pages:
+            _write_frame(out, BETWEEN.join(pages[: -PAGES_A_FRAME - 1 : -1]))
+            del pages[-PAGES_A_FRAME:]  # two processes need not hold it all
         out.flush()
+
+
+def xor_of(digests: list[bytes]) -> int:
+    """The XOR of digests of 16 bytes; of hundreds at once, halves laid over each other."""
+    joined, count = int.from_bytes(b"".join(digests), "big"), len(digests)
+    while count > 1:
+        half = (count + 1) // 2
+        joined, count = (joined >> (128 * half)) ^ (joined & ((1 << (128 * half)) - 1)), half
+    return joined
 
 
 def _write_frame(out: BinaryIO, frame: bytes) -> None:

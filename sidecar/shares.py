@@ -18,10 +18,10 @@ from common.redis_faults import explained
 from common.redis_pool import find_primary
 from common.redis_url import NodeAddress, parse
 from common.settings import Secret
-from sidecar.pages import BETWEEN, Pages
+from sidecar.pages import BETWEEN, EMPTY, Pages
 from sidecar.records import Grants, Records
 from sidecar.replica import Copy
-from sidecar.share_reader import LENGTH_BYTES, NOTHING, Job, own_pages
+from sidecar.share_reader import LENGTH_BYTES, NOTHING, Job
 from sidecar.sources import UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -46,11 +46,12 @@ class _Share:
 
 
 class Shares:
-    """Reads from one Redis. `processes`: how many at most; as many as there are cores by default."""
+    """Reads from one Redis. `processes`: how many at most, of which a power of two is used; all cores by default."""
 
     def __init__(self, url: Secret, processes: int | None = None) -> None:
         self._url = url
-        self._processes = processes or min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+        cores = processes or min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+        self._processes = 1 << (cores.bit_length() - 1)
 
     async def fill(self, copy: Copy, users: int) -> list[DocumentError]:
         """Fill an empty copy that will hold about `users` users; what was refused on the way.
@@ -125,7 +126,7 @@ async def _converse(process: Process, job: Job) -> _Share:
     told = orjson.loads(await _frame(process.stdout))
     if "error" in told:
         raise UnavailableError(f"redis: {told['error']}")
-    wanted = len(own_pages(len(Pages.with_room(job.users).pages), job.share, job.shares))
+    wanted = len(job.pages().pages[job.share :: job.shares])
     pages: list[bytes] = []
     while len(pages) < wanted:
         pages += (await _frame(process.stdout)).split(BETWEEN)
@@ -141,14 +142,14 @@ async def _frame(stream: asyncio.StreamReader) -> bytes:
 def _put_together(copy: Copy, shares: list[_Share]) -> list[DocumentError]:
     """Make one copy of the shares; what they refused."""
     refused: list[DocumentError] = []
-    pages: list[bytes] = []
+    pages: list[bytes] = [EMPTY] * sum(len(share.pages) for share in shares)
     grants: list[list[Any]] = []
     count = 0
     for number, share in enumerate(shares):
         listed: list[list[Any]] = share.told["grants"]
         grants += [NOTHING] * (len(listed) - len(grants))
         grants[number : len(listed) : len(shares)] = listed[number :: len(shares)]
-        pages += share.pages
+        pages[number :: len(shares)] = share.pages
         count += share.told["count"]
         copy.digest ^= wire.parse_digest(share.told["digest"])
         copy.horizon = max(copy.horizon, Position.parse(share.told["horizon"]))

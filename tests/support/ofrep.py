@@ -9,6 +9,7 @@ from common.clock import Instant
 from tests.support.history import History, feature, grant
 from tests.support.sidecars import Running
 
+ANN = {"targetingKey": "ann"}
 THEME = {"colour": "green", "rate": 0.5, "steps": [1, 2], "size": 2.0, "nothing": None}
 FEATURES = (
     feature("pro"),

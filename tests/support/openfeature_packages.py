@@ -42,3 +42,8 @@ def install() -> None:
     if done.returncode:
         raise InstallError(done.stderr or done.stdout)
     unfinished.rename(FOLDER)
+
+
+if __name__ == "__main__":
+    if found() is None:
+        install()

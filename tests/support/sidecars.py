@@ -76,6 +76,22 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.005)
 
 
+def settings_of(redis_url: str = "", writer_url: str = "", **more: str) -> Settings:
+    """Of a sidecar on free ports; further settings by their names."""
+    return Settings.from_mapping(
+        {
+            "SIDECAR_PROJECT": PROJECT,
+            "SIDECAR_API_KEY": KEY,
+            "REDIS_URL": redis_url,
+            "WRITER_URL": writer_url,
+            "SIDECAR_LISTEN": "127.0.0.1:0",
+            "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
+            "SIDECAR_INSTANCE": "sidecar-under-test",
+            **more,
+        }
+    )
+
+
 @pytest_asyncio.fixture
 async def start_sidecar() -> AsyncIterator[StartSidecar]:
     """Start sidecars on free ports; further settings by their names.
@@ -86,17 +102,7 @@ async def start_sidecar() -> AsyncIterator[StartSidecar]:
         session = await stack.enter_async_context(ClientSession())
 
         async def start(redis_url: str = "", writer_url: str = "", **more: str) -> Running:
-            environment = {
-                "SIDECAR_PROJECT": PROJECT,
-                "SIDECAR_API_KEY": KEY,
-                "REDIS_URL": redis_url,
-                "WRITER_URL": writer_url,
-                "SIDECAR_LISTEN": "127.0.0.1:0",
-                "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
-                "SIDECAR_INSTANCE": "sidecar-under-test",
-                **more,
-            }
-            settings = Settings.from_mapping(environment)
+            settings = settings_of(redis_url, writer_url, **more)
             return Running(await stack.enter_async_context(running(settings)), session)
 
         yield start

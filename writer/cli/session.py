@@ -34,7 +34,9 @@ class Exit(IntEnum):
 
 
 json_option: Final = click.option("--json", "as_json", is_flag=True, help="Answer JSON, for programs.")
-yes_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+yes_option: Final = click.option(
+    "--yes", "-y", is_flag=True, help="Do not ask; needed where no terminal is there to ask on."
+)
 
 
 def actor() -> Actor:
@@ -84,10 +86,20 @@ def fail(message: str, *details: str, status: Exit = Exit.REFUSED) -> NoReturn:
     sys.exit(int(status))
 
 
+def answerable(*, yes: bool) -> None:
+    """Refuse what would ask where nobody can answer, as in a pipe or in cron; called before long work."""
+    if not yes and not sys.stdin.isatty():
+        fail(
+            "this asks before it acts, and there is no terminal: nothing was done; --yes does not ask",
+            status=Exit.USAGE,
+        )
+
+
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; a program that calls is taken at its word."""
-    if not yes and sys.stdin.isatty():
-        click.confirm(question, abort=True)
+    """Ask on a terminal, where `yes` has not answered already; the question stands on stderr, beside any JSON."""
+    answerable(yes=yes)
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 def print_json(body: Any) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
-_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _CLASSES: Final[tuple[tuple[type[Exception], type[DBAPIError]], ...]] = (
     (asyncpg.IntegrityConstraintViolationError, IntegrityError),
@@ -72,7 +72,7 @@ class Statement:
         try:
             return await self._fetch(driver, parameters)
         except _FAULTS as error:
-            raise _named(error, lost=driver.is_closed()) from error
+            raise _named(error, lost=_is_lost(driver, error)) from error
         finally:
             proxied.close()
             if driver.is_closed():
@@ -93,7 +93,7 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         try:
             yield connection
         finally:
-            if driver.is_in_transaction() and not driver.is_closed():
+            if not driver.is_closed() and driver.is_in_transaction():
                 await _roll_back(driver)
 
 
@@ -128,7 +128,7 @@ async def _driver(connection: AsyncConnection) -> Any:
         raise AssertionError("the connection was not opened")
     proxied: Any = sync.connection
     driver = proxied.driver_connection
-    if not driver.is_in_transaction() and not proxied.dbapi_connection.autocommit:
+    if not proxied.dbapi_connection.autocommit and not driver.is_in_transaction():
         await connection.execute(_ANYTHING)  # SQLAlchemy begins a transaction with its own first statement only
     return driver
 
@@ -138,13 +138,21 @@ async def _sqlalchemys_faults(connection: AsyncConnection, driver: Any) -> Async
     try:
         yield
     except (*_FAULTS, OSError) as error:
-        lost = driver.is_closed()
+        lost = _is_lost(driver, error)
         if lost:
             with suppress(DBAPIError, OSError):
                 await connection.execute(_ANYTHING)  # SQLAlchemy meets it, and gives up the pool's others too
         if isinstance(error, OSError):
             raise
         raise _named(error, lost=lost) from error
+
+
+def _is_lost(driver: Any, error: Exception) -> bool:
+    """Whether the connection is of no more use; then it is closed."""
+    if isinstance(error, asyncpg.InternalClientError):
+        driver.terminate()  # the server has taken leave while nothing ran, and that it hung up was not seen yet
+    closed: bool = driver.is_closed()
+    return closed
 
 
 async def _tell_of_the_lost(engine: AsyncEngine) -> None:

@@ -51,7 +51,7 @@ def billing(database_url: str) -> Billing:
 def shop(billing: Billing) -> Billing:
     """The same, with a project and its catalogue."""
     billing.json("project", "create", "shop")
-    billing.json("catalog", "apply", "-", stdin=CATALOG)
+    billing.json("catalog", "apply", "-", "--yes", stdin=CATALOG)
     return billing
 
 
@@ -67,7 +67,7 @@ def test_a_project_its_keys_and_its_catalogue(billing: Billing) -> None:
     assert len(key.stdout.strip().splitlines()) == 1
     assert "not shown again" in key.stderr
     rotated = billing.json("key", "rotate", "shop", "1")
-    assert billing.run("key", "revoke", "shop", "1", "--reason", "old").exit_code == 0
+    assert billing.run("key", "revoke", "shop", "1", "--reason", "old", "--yes").exit_code == 0
     listed = billing.json("key", "list", "shop")
     assert [one["revoked_at"] is None for one in listed] == [False, True]
     assert rotated["key"] not in billing.run("key", "list", "shop").stdout
@@ -92,8 +92,10 @@ def test_grant_revoke_and_recompute(shop: Billing, database_url: str) -> None:
     granted = shop.json("grant", "ann", "shop", "seats", "--value", "5", "--reason", "contract")
     assert granted["changed"]
     assert shop.json("recompute", "ann", "shop") == {"changed": False, "token": granted["token"]}
-    assert shop.json("revoke", "shop", "--grant", str(granted["grant_id"]), "--reason", "over")["revoked"] == [1]
-    assert "nothing was done" in shop.run("revoke", "ann", "shop", "seats", "--reason", "again").stdout
+    assert shop.json("revoke", "shop", "--grant", str(granted["grant_id"]), "--reason", "over", "--yes")["revoked"] == [
+        1
+    ]
+    assert "nothing was done" in shop.run("revoke", "ann", "shop", "seats", "--reason", "again", "--yes").stdout
     assert shop.json("recompute", "--project", "shop")["job_id"] > 0
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT DISTINCT actor FROM audit_log WHERE actor LIKE 'cli:%'").fetchall()
@@ -111,11 +113,11 @@ def test_a_catalogue_is_planned_before_it_is_applied(billing: Billing, tmp_path:
     assert billing.json("project", "show", "shop")["catalog_version"] == 1
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM audit_log WHERE actor = 'plan'").fetchall() == [(0,)]
-    applied = billing.run("catalog", "apply", str(file))
+    applied = billing.run("catalog", "apply", str(file), "--yes")
     assert (applied.exit_code, "in force: shop" in applied.stdout) == (0, True)
     assert "nothing would change" in billing.run("catalog", "plan", str(file)).stdout
     shown = billing.run("catalog", "show", "shop").stdout
-    assert billing.json("catalog", "apply", "-", stdin=shown) == {"shop": {"changed": False}}
+    assert billing.json("catalog", "apply", "-", "--yes", stdin=shown) == {"shop": {"changed": False}}
     assert billing.json("catalog", "show", "shop")["version"] == 2
 
 
@@ -128,7 +130,7 @@ def test_a_catalogue_is_planned_before_it_is_applied(billing: Billing, tmp_path:
         (("project", "update", "shop"), 2, "nothing to change"),
         (("project", "update", "shop", "--portal-configuration", "x"), 1, "begins bpc_"),
         (("key", "create", "none", "web"), 1, "no project none"),
-        (("key", "revoke", "shop", "9"), 1, "no key with id 9"),
+        (("key", "revoke", "shop", "9", "--yes"), 1, "no key with id 9"),
         (("key", "revoke", "shop", "x"), 2, "KEY_ID"),
         (("key", "create", "shop", "web", "--expires-at", "soon"), 2, "RFC 3339"),
         (("grant", "ann", "shop", "nope", "--reason", "x"), 1, "it has: pro, seats"),
@@ -136,7 +138,7 @@ def test_a_catalogue_is_planned_before_it_is_applied(billing: Billing, tmp_path:
         (("grant", "ann", "shop", "seats", "--value", "many", "--reason", "x"), 1, "a limit is a whole number"),
         (("grant", "a\tb", "shop", "pro", "--reason", "x"), 2, "control character"),
         (("revoke", "shop", "--reason", "x"), 2, "USER PROJECT FEATURE"),
-        (("revoke", "ann", "shop", "pro", "--reason", "x"), 1, "no such manual grant"),
+        (("revoke", "ann", "shop", "pro", "--reason", "x", "--yes"), 1, "no such manual grant"),
         (("recompute", "nobody", "shop"), 1, "no user nobody"),
         (("recompute", "nobody"), 2, "--project"),
         (("catalog", "apply", "/nowhere/catalog.yaml"), 2, "No such file"),

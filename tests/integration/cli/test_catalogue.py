@@ -68,7 +68,7 @@ def test_apply_works_off_what_no_writer_does(desk: Desk) -> None:
     assert desk.sql("SELECT count(*) FROM documents") == [(0,)]
     (job,) = json.loads(desk.run("catalog", "jobs", "--json").stdout)
     assert (job["project_id"], job["done"], job["finished"]) == ("shop", 0, False)
-    again = desk.run("catalog", "apply", "-")
+    again = desk.run("catalog", "apply", "-", "--yes")
     assert (again.exit_code, again.stdout.splitlines()[-2:]) == (
         0,
         ["in force: nothing new", "shop: 60 users computed again"],
@@ -82,7 +82,7 @@ def test_apply_tells_whom_it_could_not_compute(desk: Desk, monkeypatch: pytest.M
     monkeypatch.setattr("writer.recompute._LARGE_BYTES", 1_000)
     monkeypatch.setattr("writer.recompute._MOST_BYTES", 2_000)
     desk.sql("UPDATE purchase_lines SET user_ref = (SELECT min(id) FROM users) WHERE user_ref <= 50")
-    done = desk.run("catalog", "apply", "-", "--json")
+    done = desk.run("catalog", "apply", "-", "--yes", "--json")
     assert json.loads(done.stdout)["shop"] == {"changed": True, "computed": 10, "failed": 1}
     assert done.exit_code == 1
     assert "shop: 1, the last one for: DocumentTooLargeError" in done.stderr
@@ -114,13 +114,13 @@ def test_push_shows_and_writes_what_differs(desk: Desk) -> None:
     """Once; the second time everything is right already. A price that Stripe does not know is named."""
     with standing() as url:
         desk.environment |= {"STRIPE_SECRET_KEY": KEY, "STRIPE_WEBHOOK_SECRET": SECRET, "STRIPE_API_BASE": url}
-        desk.run("catalog", "apply", "-", "--no-wait")
+        desk.run("catalog", "apply", "-", "--no-wait", "--yes")
         refused = desk.run("catalog", "push", "shop")
         assert (refused.exit_code, "price_1: Stripe has none of that id" in refused.stderr) == (1, True)
         product = _post(url, "products", {"name": "Pro", "id": "prod_1"})
         catalog = CATALOG.replace("price_1", product)
-        desk.run("catalog", "apply", "-", "--no-wait", stdin=catalog)
-        first = desk.run("catalog", "push")
+        desk.run("catalog", "apply", "-", "--no-wait", "--yes", stdin=catalog)
+        first = desk.run("catalog", "push", "--yes")
         assert first.exit_code == 0, first.output
         assert "calls=1, pro" in first.stdout
         assert "written: 1, right already: 0" in first.stdout

@@ -1,9 +1,11 @@
 """Statements that go straight to the driver."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import asyncpg
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -11,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.settings import Secret
 from tests.integration.ledger.conftest import Ledger, Untouched
-from writer.db.direct import Statement
+from writer.db.direct import Statement, begin, connected
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
 from writer.settings import DatabaseSettings
@@ -111,6 +113,32 @@ async def test_lost_connections_alone(ledger: Ledger, database_url: str) -> None
         await _COUNT.run_alone(ledger.engine, {})
     assert lost.value.connection_invalidated
     await asyncio.gather(*(_COUNT.run_alone(ledger.engine, {}) for _ in range(9)))
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_lost_at_any_turn_of_the_loop(ledger: Ledger, database_url: str, *, alone: bool) -> None:
+    """However much the loop has seen of the connection's end: it is lost, and the next statement has another one."""
+    for turns in range(6):
+        await _COUNT.run_alone(ledger.engine, {})
+        _lose_unseen(database_url)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with contextlib.suppress(DBAPIError):  # a new one already, where the loop has seen the old one's end
+            if alone:
+                await _COUNT.run_alone(ledger.engine, {})
+            else:
+                async with connected(ledger.engine.execution_options(isolation_level="AUTOCOMMIT")) as connection:
+                    await begin(connection)
+        await _COUNT.run_alone(ledger.engine, {})
+
+
+def _lose_unseen(database_url: str) -> None:
+    """Without a turn of the loop until the server has hung up."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 async def test_cancelled_in_a_transaction(ledger: Ledger, single: AsyncEngine) -> None:

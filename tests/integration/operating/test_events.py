@@ -176,7 +176,7 @@ async def test_the_command_waits_for_the_outcome(desk: Desk) -> None:
         done = await asyncio.to_thread(_billing, desk, "replay", good, "--wait", "20")
         assert (done.exit_code, "1 applied" in done.stdout) == (0, True), done.output
         desk.ingest.stripe.fault = StripeRefusedError("boom", "not today")
-        done = await asyncio.to_thread(_billing, desk, "replay", "--all", "--wait", "20", "--json")
+        done = await asyncio.to_thread(_billing, desk, "replay", "--all", "--wait", "20", "--yes", "--json")
     assert done.exit_code == 1
     assert "failed again" in done.stderr
     assert json.loads(done.stdout)["became"] == {"parked": 1}

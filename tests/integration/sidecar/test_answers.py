@@ -240,7 +240,7 @@ async def test_the_management_port_tells_how_things_stand(running: Running, hist
     _, text = await running.manage("status")
     status = orjson.loads(text)["projects"]["shop"]
     assert (status["epoch"], status["revision"], status["count"]) == (1, history.revision, 3)
-    assert (status["complete"], status["stale"], status["mode"]) == (True, False, "redis")
+    assert (status["complete"], status["stale"], status["state"], status["mode"]) == (True, False, "fresh", "redis")
     assert (status["head_lag"], status["loaded_from"], status["ahead"]) == (0, "redis", False)
     assert abs(status["clock_difference_ms"]) < 60_000
     _, text = await running.manage("metrics")

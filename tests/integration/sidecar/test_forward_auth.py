@@ -222,8 +222,9 @@ def _until_closed(connection: socket.socket) -> bytes:
 
 
 async def test_it_is_counted_like_a_check(running: Running) -> None:
-    """One metric for all faces."""
+    """One metric for all faces, and one for answers that said that they are stale."""
     await ask(running, "pro")
+    assert await running.metric("sidecar_stale_answers_total") == 1
     await ask(running, "pro", user=None)
     _, text = await running.manage("metrics")
     assert 'sidecar_checks_total{outcome="granted"} 1.0' in text

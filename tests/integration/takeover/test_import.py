@@ -64,7 +64,7 @@ async def test_a_live_account_is_taken_over(takeover: Takeover, tmp_path: Path) 
     assert report["projects"]["shop"]["features"] == {"fonts": 2 * tenth, "old": tenth, "pro": 5 * tenth}
     assert report["projects"]["maps"]["features"] == {"seats": tenth, "tiles": tenth}
 
-    done = await takeover.json("import", "--map", str(file))
+    done = await takeover.json("import", "--yes", "--map", str(file))
     assert done["report"] == report
     assert (done["run"]["state"], done["run"]["failed"], done["linked"]) == ("finished", 0, len(account.rows))
     assert _held(takeover) == _expected(account)
@@ -72,7 +72,7 @@ async def test_a_live_account_is_taken_over(takeover: Takeover, tmp_path: Path) 
     assert {one["id"] for one in listed} == account.nobodys
 
     after = _state(takeover)
-    again = await takeover.json("import", "--map", str(file))
+    again = await takeover.json("import", "--yes", "--map", str(file))
     counts = {name: again["run"][name] for name in ("repaired", "unknown_here", "failed")}
     assert (again["linked"], counts) == (0, {"repaired": 0, "unknown_here": 0, "failed": 0})
     assert (again["report"], _state(takeover)) == (report, after)
@@ -81,7 +81,7 @@ async def test_a_live_account_is_taken_over(takeover: Takeover, tmp_path: Path) 
 async def test_what_is_nobodys_is_claimed_after_the_import(takeover: Takeover) -> None:
     """By its customer: all of it, in both projects, at once; a later import leaves it there."""
     account = await populate(takeover, len(KINDS))
-    await takeover.json("import")
+    await takeover.json("import", "--yes")
     (customer,) = {one["customer_id"] for one in await takeover.json("unassigned") if one["id"] in account.nobodys}
     refused = await takeover.run("claim", customer, "ann")
     assert (refused.exit_code, "maps, shop" in refused.stderr) == (1, True), refused.output
@@ -91,7 +91,7 @@ async def test_what_is_nobodys_is_claimed_after_the_import(takeover: Takeover) -
         ("shop", "ann"): {"pro"},
         ("maps", "ann"): {"tiles"},
     }
-    again = await takeover.json("import")
+    again = await takeover.json("import", "--yes")
     assert (again["run"]["repaired"], again["run"]["unknown_here"]) == (0, 0)
     assert ("shop", "ann") in _held(takeover)
 
@@ -103,9 +103,9 @@ async def test_an_import_that_was_cut_off_goes_on(takeover: Takeover) -> None:
         connection.execute("""
             INSERT INTO reconcile_runs (kind, cause, stage) VALUES ('import', 'operator:before', 'sessions')
         """)
-    cut = await takeover.json("import")
+    cut = await takeover.json("import", "--yes")
     assert cut["run"]["cause"] == "operator:before"
-    whole = await takeover.json("import")
+    whole = await takeover.json("import", "--yes")
     assert whole["run"]["run_id"] != cut["run"]["run_id"]
     named = {key: held for key, held in _expected(account).items() if key[1] in {"user_1", "user_2"}}
     assert {key: held for key, held in _held(takeover).items() if key in named} == named
@@ -137,7 +137,7 @@ async def test_an_import_that_was_killed_goes_on(takeover: Takeover, tmp_path: P
     assert _held(takeover) != _expected(account)
     with psycopg.connect(takeover.database_url) as connection:
         connection.execute("UPDATE reconcile_runs SET claimed_until = now()")
-    done = await takeover.json("import", "--map", str(file))
+    done = await takeover.json("import", "--yes", "--map", str(file))
     assert (done["run"]["run_id"], done["run"]["state"], done["run"]["failed"]) == (1, "finished", 0)
     assert _held(takeover) == _expected(account)
     linked = _rows(
@@ -191,7 +191,7 @@ async def test_a_map_is_refused_whole(takeover: Takeover, tmp_path: Path) -> Non
         f"{rows['user_8']};user_8;", f"{named.id};ann;shop",
     ]  # fmt: skip
     file.write_text("\r\n".join(faulty), encoding="utf-16")
-    refused = await takeover.run("import", "--map", str(file))
+    refused = await takeover.run("import", "--yes", "--map", str(file))
     assert (refused.exit_code, refused.stdout) == (1, "")
     for words in (
         "line 2: Stripe knows no customer cus_none", "line 3: there is no project none",

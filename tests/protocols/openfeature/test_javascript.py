@@ -15,6 +15,7 @@ from tests.support.history import History, grant
 from tests.support.ofrep import THEME, flags_history
 from tests.support.publisher import Publisher
 from tests.support.recipes import block
+from tests.support.restarts import restarted
 from tests.support.sidecars import Running, StartSidecar
 from tests.support.waiting import eventually
 
@@ -138,10 +139,15 @@ async def test_a_browser_that_polls_hears_of_what_changed(
         assert (details["value"], details["flagMetadata"]["reason"]) == (False, "expired")
 
 
-async def _changed(client: NodeClient) -> list[str]:
-    """The flags of the next change that concerns any; that the copy turned stale or fresh again concerns none."""
+async def _changed(client: NodeClient, *, interrupted: bool = False) -> list[str]:
+    """The flags of the next change that concerns any; that the copy turned stale or fresh again concerns none.
+
+    `interrupted`: the sidecar was away, which the client may tell any number of times.
+    """
     while True:
         told = await client.hear()
+        if interrupted and told["event"] == "stale":
+            continue
         assert told["event"] == "changed", told
         if told["flags"]:
             return sorted(told["flags"])
@@ -158,6 +164,23 @@ async def test_a_browser_that_listens_hears_of_what_changed(
         await publisher.relay()
         assert await _changed(client) == ["pro"]
         assert (await client.ask("boolean", "pro", False))["value"] is True
+
+
+async def test_a_browser_that_listens_outlives_its_sidecar(
+    redis_url: str, publisher: Publisher, history: History, heart: None, tmp_path: Path
+) -> None:
+    """What changed while the sidecar was killed is heard once there is another, again without any polling."""
+    async with restarted(redis_url, tmp_path) as sidecar:
+        await sidecar.is_ready()
+        async with NodeClient.running("listening", sidecar.address, EVE) as client:
+            assert await client.hear() == {"event": "ready"}
+            await sidecar.has_a_listener()
+            await sidecar.process.kill()
+            history.change("eve", grant())
+            await publisher.relay()
+            sidecar.process.start()
+            assert await _changed(client, interrupted=True) == ["pro"]
+            assert (await client.ask("boolean", "pro", False))["value"] is True
 
 
 async def test_the_recipe_runs_as_it_is_written(running: Running) -> None:

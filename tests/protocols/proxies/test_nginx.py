@@ -1,55 +1,32 @@
 """`docs/recipes/nginx.conf` in a real nginx."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import encode_basic_auth
 from httpx_sse import aconnect_sse
 
 from sandbox.ports import free_port
 from tests.support.history import History, grant
-from tests.support.proxies import APP, PROXY, SIDECAR, App, Proxy, configured, proxying
+from tests.support.nginx import login, nginx_command
+from tests.support.proxies import App, Proxy, proxying
 from tests.support.publisher import Publisher
 from tests.support.sidecars import Running, StartSidecar
-from tests.support.tools import TOOLS
 
 pytestmark = pytest.mark.needs("nginx")
 
-TEMPORARY = ("client_body", "proxy", "fastcgi")
 FORGED = {"X-User-Id": "ann", "x-user-id": "ann", "X-Entitlement-Value": "999", "X-Entitlement-Allowed": "true"}
-
-
-def login(user: str) -> dict[str, str]:
-    """The headers of who is logged in."""
-    return {"Authorization": encode_basic_auth(user, "secret")}
 
 
 ANN, BOB = login("ann"), login("bob")
 
 
-async def _nginx(running: Running, app: App, folder: Path) -> tuple[list[str], int]:
-    port = free_port()
-    addresses = {PROXY: f"127.0.0.1:{port}", APP: app.address, SIDECAR: running.sidecar.address}
-    own = "".join(f"    {name}_temp_path {folder};\n" for name in TEMPORARY)
-    more = ("http {\n", f"http {{\n    access_log off;\n{own}")
-    config = configured("nginx.conf", folder, addresses, more)
-    (folder / "users").write_text("ann:{PLAIN}secret\nbob:{PLAIN}secret\na&b=c:{PLAIN}secret\n", encoding="utf-8")
-    binary = TOOLS["nginx"].find()
-    assert binary is not None
-    log = folder / "error.log"
-    user = "user root;" if os.geteuid() == 0 else ""  # else workers are somebody who may not read this folder
-    directives = f"daemon off; pid {folder}/nginx.pid; error_log {log}; {user}"
-    return [binary, "-p", str(folder), "-e", str(log), "-c", str(config), "-g", directives], port
-
-
 @pytest.fixture
 async def nginx(running: Running, app: App, tmp_path: Path) -> AsyncIterator[Proxy]:
     """The proxy between a client, a sidecar in step, and the app."""
-    argv, port = await _nginx(running, app, tmp_path)
+    argv, port = nginx_command(running.sidecar.address, app.address, tmp_path)
     async with proxying("nginx", argv, tmp_path, port) as proxy:
         yield proxy
 
@@ -82,6 +59,16 @@ async def test_a_client_cannot_say_who_it_is_nor_what_it_may(nginx: Proxy) -> No
     assert [name for name in seen["headers"] if name.startswith("x-entitlement-")] == []
 
 
+async def test_the_app_learns_what_a_proxy_tells(nginx: Proxy) -> None:
+    """The host that was asked for, which apps check; and whose connection it is, whatever a client says."""
+    forged = {"X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "X-Forwarded-Proto": "https"}
+    true = {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "x-forwarded-proto": "http"}
+    for path in ("/elsewhere", "/export/all"):
+        _, seen, _ = await nginx.ask(path, headers=ANN | forged | {"Host": "shop.example.com:8443"})
+        assert seen["headers"]["host"] == "shop.example.com:8443"
+        assert seen["headers"].items() >= true.items()
+
+
 async def test_a_change_takes_effect_at_once(
     nginx: Proxy, running: Running, publisher: Publisher, history: History
 ) -> None:
@@ -102,7 +89,8 @@ async def test_an_unloaded_sidecar_lets_nobody_pass(
     redis_url: str, start_sidecar: StartSidecar, app: App, tmp_path: Path
 ) -> None:
     """503 with a word on when to come again."""
-    argv, port = await _nginx(await start_sidecar(redis_url), app, tmp_path)
+    running = await start_sidecar(redis_url)
+    argv, port = nginx_command(running.sidecar.address, app.address, tmp_path)
     async with proxying("nginx", argv, tmp_path, port) as nginx:
         status, answer, headers = await nginx.ask("/export/all", headers=ANN)
         assert (status, answer, headers["retry-after"]) == (503, {"error": "try_again"}, "1")
@@ -133,3 +121,20 @@ async def test_a_name_cannot_break_out_of_the_query(nginx: Proxy) -> None:
     """A user whose name is no plain word has no events; nobody else's are given."""
     status, problem, _ = await nginx.ask("/events", headers=login("a&b=c"))
     assert (status, problem["code"]) == (400, "user_required")
+
+
+async def test_a_stream_that_cannot_be_opened_now_is_an_empty_one(
+    redis_url: str, publisher: Publisher, start_sidecar: StartSidecar, app: App, tmp_path: Path
+) -> None:
+    """No sidecar, or one with too many streams: after any other answer an EventSource never comes back."""
+    full = (await start_sidecar(redis_url, SIDECAR_MAX_STREAMS="0")).sidecar.address
+    for number, sidecar in enumerate((f"127.0.0.1:{free_port()}", full)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        argv, port = nginx_command(sidecar, app.address, folder)
+        async with (
+            proxying("nginx", argv, folder, port) as nginx,
+            nginx.session.get(f"{nginx.url}/events", headers=ANN) as response,
+        ):
+            assert (response.status, response.content_type) == (200, "text/event-stream")
+            assert await response.text() == "retry: 2000\n\n"

@@ -11,7 +11,7 @@ from common import document as documents
 from common.clock import TimeError, parse_time
 from common.document import Document, DocumentError, digest_of
 from common.identifiers import ProjectId, UserId
-from sidecar.packing import Instants, Packer
+from sidecar.packing import DoubtError, Instants, Packer
 from sidecar.records import Grants, Records
 from tests.support.history import grant
 
@@ -147,19 +147,34 @@ def test_known_oddities_make_no_difference(data: bytes) -> None:
     assert_alike(data)
 
 
-@given(written_times)
-@example("2026-11-22T17:28:27.123456Z")
-def test_times_are_read_as_ordinarily(text: str) -> None:
-    """Before and after their day and second were met."""
+@given(st.text(min_size=11, max_size=11), st.text(min_size=6, max_size=6), st.text(min_size=2, max_size=2))
+@example("2026-11-22T", "17:28:", "27")
+@example("2026-02-30T", "17:28:", "27")
+@example("2026-11-22T", "24:00:", "00")
+@example("2026-11-22T", "23:59:", "60")
+def test_times_are_read_as_ordinarily(day: str, minute: str, second: str) -> None:
+    """Before and after their day, minute and second were met, with microseconds and without."""
     instants = Instants()
-    for known in (text, "2026-11-22T17:28:27Z", text, text):
-        try:
-            expected = parse_time(known)
-        except TimeError:
-            with pytest.raises(TimeError):
-                instants.read(known)
-        else:
-            assert instants.read(known) == expected
+    pieces = [piece.encode(errors="replace") for piece in (day, minute, second)]
+    known = [b"2026-11-22T", b"17:28:", b"27"]
+    for day_, minute_, second_ in (pieces, known, pieces, [known[0], *pieces[1:]], [*known[:2], pieces[2]]):
+        for fraction, written in ((None, ""), (b"000042", ".000042")):
+            text = b"".join((day_, minute_, second_)).decode() + written + "Z"
+            try:
+                expected = parse_time(text)
+            except TimeError:
+                with pytest.raises(DoubtError):
+                    instants.read(day_, minute_, second_, fraction)
+            else:
+                assert instants.read(day_, minute_, second_, fraction) == expected
+
+
+def test_rows_of_several_sources_are_packed_in_runs() -> None:
+    """Neighbours that share reference and times share one run; the same run further down is another one."""
+    rows = (grant(ref="sub_1"), grant("seats", 5, ref="sub_1"), grant(ref="sub_2"), grant("max", ref="sub_1"))
+    data = documents.encode(Document(UserId("u"), SHOP, 7, 9, parse_time("2026-11-22T17:28:27Z"), rows))
+    assert_alike(data)
+    assert Packer(SHOP, Grants()).pack(data).record.startswith(b'[[0,1],"sub_1",')
 
 
 def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""A project as the fast lane sees it for a moment: the copy and its age, and what an answer says of them."""
+
+import orjson
+
+from common.answers import Standing, stood
+from common.position import NOWHERE
+from sidecar.freshness import State
+from sidecar.project import Project
+from sidecar.replica import Copy
+
+
+class View:
+    """Of one project."""
+
+    __slots__ = ("aged", "basis", "copy", "era", "middle", "moves", "project", "standing", "until")
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.copy: Copy | None = None
+        self.basis: tuple[object, ...] = ()
+        self.era = object()
+        """Another one whenever what was decided before may not be used any more."""
+        self.moves = -1
+        self.aged = -1
+        self.standing = Standing(NOWHERE, 0, stale=True)
+        self.middle = b""
+        """The standing as an answer's members."""
+        self.until = float("-inf")
+        """When the age becomes another millisecond."""
+
+    def current(self, now: float) -> Copy | None:
+        """The copy, seen as it is; None where there is none, and where answers follow the stale policy."""
+        copy = self.project.replica.copy
+        if (
+            copy is not self.copy
+            or copy is None
+            or now >= self.until
+            or copy.moves != self.moves
+            or self.project.freshness.moves != self.aged
+        ):
+            return copy if copy is not None and self._renew(copy, now) else None
+        return copy
+
+    def _renew(self, copy: Copy, now: float) -> bool:
+        """See it anew; False where it is too old."""
+        freshness = self.project.freshness
+        state = freshness.state(now)
+        if state is State.TOO_OLD:
+            return False
+        basis = (copy, copy.catalogue, copy.complete)
+        if self.basis != basis:
+            self.basis, self.era = basis, object()
+        age = freshness.age(now)
+        self.standing = Standing(copy.position, int(age * 1000), stale=state is not State.FRESH)
+        self.middle = b"," + orjson.dumps(stood(self.standing))[1:-1]
+        self.copy, self.moves, self.aged = copy, copy.moves, freshness.moves
+        self.until = now + (self.standing.age_ms + 1) / 1000 - age
+        return True
