@@ -14,13 +14,15 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, Final
 
 import orjson
-from redis import ConnectionPool
 from redis.exceptions import RedisError
 
 from common import keys
 from common.document import DocumentError
 from common.identifiers import ProjectId, UserId
 from common.position import NOWHERE, Position
+from common.redis_faults import explained
+from common.redis_pool import connect_blocking
+from common.redis_url import NodeAddress, parse
 from common.wire import format_digest
 from sidecar.packing import DoubtError, Packer
 from sidecar.pages import BETWEEN, MARK, PER_PAGE, VALUE, Pages, hash_of
@@ -47,6 +49,8 @@ class Job:
     """
 
     url: str = field(repr=False)
+    primary: tuple[str, int] | None
+    """Where the sentinels said that it is; None where the URL says it."""
     project: ProjectId
     users: int
     share: int
@@ -212,14 +216,15 @@ def main() -> int:
     """The exit status: 0 where everything was read, 1 where Redis could not be, which stdout tells."""
     gc.disable()  # nothing here is ever part of a cycle
     job = Job(**orjson.loads(sys.stdin.buffer.read()))
-    pool = ConnectionPool.from_url(
-        job.url, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS, protocol=2
-    )
     reader = ShareReader(job)
+    address = None if job.primary is None else NodeAddress(*job.primary)
     try:
-        reader.read(pool.get_connection())
+        connection = connect_blocking(
+            parse(job.url), address, socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS
+        )
+        reader.read(connection)
     except (RedisError, OSError) as error:
-        _write_frame(sys.stdout.buffer, orjson.dumps({"error": f"{type(error).__name__}: {error}"}))
+        _write_frame(sys.stdout.buffer, orjson.dumps({"error": explained(error)}))
         return 1
     reader.write(sys.stdout.buffer)
     return 0

@@ -53,7 +53,7 @@ def verify(*, projects: tuple[str, ...], patience: float, as_json: bool) -> None
       billing verify shop
       billing verify shop --json
     """
-    redis_url = told(settings.read_redis_url)
+    redis_url = told(settings.read_redis)
     asked = _Asked(projects, patience, quiet=as_json)
     reports = on_ground(lambda ground: _verify(ground, redis_url, asked))
     if as_json:
