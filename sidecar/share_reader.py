@@ -122,7 +122,8 @@ class ShareReader:
         return [pattern % (len(user) + framing, user) for user in users]
 
     def _take(self, users: Sequence[bytes], found: Sequence[bytes | None]) -> None:
-        pages, place, pack, horizon = self.pages.pages, self.pages.place, self._packer.pack_plain, self.horizon
+        pages, place, pack = self.pages.pages, self.pages.place, self._packer.pack_plain
+        horizon = self.horizon
         digests: list[bytes] = []
         for user, data in zip(users, found, strict=True):
             if data is None:
@@ -137,7 +138,8 @@ class ShareReader:
             if told != user or b"\xff%b\xfe" % user in page:
                 self._take_carefully(user, data)
                 continue
-            horizon = max(horizon, (epoch, revision))
+            if revision > horizon[1] or epoch != horizon[0]:
+                horizon = max(horizon, (epoch, revision))
             if record:
                 pages[index] = b"%b%b\xfe%b\xff" % (page, user, record)
                 digests.append(blake2b(canonical, digest_size=16).digest())
