@@ -97,11 +97,11 @@ class ShareReader:
         while True:
             mine = self._own(members)
             last = cursor == b"0"
-            connection.send_packed_command([b"".join([*self._gets(mine), b"" if last else self._scan(cursor)])])
+            connection.send_packed_command([self._get(mine) + (b"" if last else self._scan(cursor))])
             # Redis works on that while the documents before are taken.
             if found is not None:
                 self._take(*found)
-            found = mine, replies.bulks(len(mine))
+            found = mine, replies.array() if mine else []
             if last:
                 break
             cursor, members = replies.scan()
@@ -115,11 +115,13 @@ class ShareReader:
     def _scan(self, cursor: bytes) -> bytes:
         return _command(b"SSCAN", keys.users(self._job.project).encode(), cursor, b"COUNT", b"%d" % SCAN)
 
-    def _gets(self, users: Sequence[bytes]) -> list[bytes]:
+    def _get(self, users: Sequence[bytes]) -> bytes:
+        """One command for all of them, which takes Redis half as long; on a cluster they would be on several nodes."""
         before, _, after = keys.document(UserId("*"), self._job.project).partition("*")
         framing = len(before) + len(after.encode())
-        pattern = f"*2\r\n$3\r\nGET\r\n$%d\r\n{before}%b{after}\r\n".encode()
-        return [pattern % (len(user) + framing, user) for user in users]
+        pattern = f"$%d\r\n{before}%b{after}\r\n".encode()
+        names = [pattern % (len(user) + framing, user) for user in users]
+        return b"*%d\r\n$4\r\nMGET\r\n%b" % (len(users) + 1, b"".join(names)) if users else b""
 
     def _take(self, users: Sequence[bytes], found: Sequence[bytes | None]) -> None:
         pages, place, pack = self.pages.pages, self.pages.place, self._packer.pack_plain
