@@ -76,10 +76,10 @@ lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 		--extra sandbox --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove what was made: environment, caches, the stack's data
-	rm -rf $(VENV) .sandbox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis
+	rm -rf $(VENV) sidecar/*.so .sandbox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Written last, so an interrupted set-up is done again.
-$(READY): requirements.lock pyproject.toml sandbox/setup.sh sandbox/setup_environment.py
+$(READY): requirements.lock pyproject.toml hatch_build.py sidecar/_cut.c sandbox/setup.sh sandbox/setup_environment.py
 	@PYTHON="$(PYTHON)" sh sandbox/setup.sh $(VENV)
 	@touch $(READY)

@@ -1,6 +1,7 @@
 """Documents packed straight from their bytes: the same as read in the ordinary way, or refused alike."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from common import document as documents
 from common.clock import TimeError, parse_time
 from common.document import Document, DocumentError, digest_of
 from common.identifiers import ProjectId, UserId
+from sidecar import packing
 from sidecar.packing import DoubtError, Instants, Packer
 from sidecar.records import Grants, Records
-from tests.support.history import grant
+from tests.support.history import START, grant
 
 SHOP = ProjectId("shop")
 
@@ -82,7 +84,15 @@ def ordinary(data: bytes) -> Document | None:
 
 
 def assert_alike(data: bytes) -> None:
-    """Packed, the document comes back as the ordinary reader reads it; or both refuse."""
+    """Packed, the document comes back as the ordinary reader reads it, or both refuse; with the native part or not."""
+    assert_packed(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "_native", None)
+        assert_packed(data)
+
+
+def assert_packed(data: bytes) -> None:
+    """The same in one way."""
     records = Records(SHOP)
     packer = Packer(SHOP, records.grants)
     expected = ordinary(data)
@@ -177,8 +187,56 @@ def test_rows_of_several_sources_are_packed_in_runs() -> None:
     assert Packer(SHOP, Grants()).pack(data).record.startswith(b'[[0,1],"sub_1",')
 
 
-def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def shaped(rows: int, user: str = "ada", ref: str = "sub_1", at: str = "2026-11-22T17:28:27Z") -> bytes:
+    """A document of the plainest kind."""
+    found = tuple(grant(f"feature-{number}", ref=ref) for number in range(rows))
+    data = documents.encode(Document(UserId(user), SHOP, 7, 9, parse_time("2026-11-22T17:28:27.123456Z"), found))
+    return data.replace(b'"valid_to":null', b'"valid_to":"%b"' % at.encode())
+
+
+@given(st.data())
+def test_spoiled_plain_bytes_are_read_alike(data: st.DataObject) -> None:
+    """The same of the plainest documents, which are cut natively."""
+    whole = shaped(data.draw(st.integers(0, 4)))
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(len(whole), start + 20)))
+    put = data.draw(st.one_of(st.binary(max_size=3), st.sampled_from([whole[start:end] * 2, b'"', b",", b"0", b"9"])))
+    assert_alike(whole[:start] + put + whole[end:])
+
+
+@given(st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32), st.integers(0, 25), st.integers(0, 61))
+@example(2024, 2, 29, 0, 0)
+@example(2026, 2, 29, 0, 0)
+@example(2000, 2, 29, 23, 59)
+@example(2100, 2, 29, 0, 0)
+@example(1, 1, 1, 0, 0)
+@example(0, 1, 1, 0, 0)
+def test_every_calendar_day_is_the_same(year: int, month: int, day: int, hour: int, minute: int) -> None:
+    """Days that exist and days that do not, in all ways of reading."""
+    for fraction in ("", ".999999"):
+        written = f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{minute:02d}{fraction}Z"
+        assert_alike(shaped(2, at=written))
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
     """What writers write is packed from its bytes, or a large start takes several times as long."""
+    if not native:
+        monkeypatch.setattr(packing, "_native", None)
     packer = Packer(SHOP, Grants())
     monkeypatch.setattr(documents, "decode", None)
+    assert packer.pack(shaped(3)).record == b'[[0,1,2],"sub_1",%d,%d,7,9,%d]' % (
+        START,
+        parse_time("2026-11-22T17:28:27Z"),
+        parse_time("2026-11-22T17:28:27.123456Z"),
+    )
     assert packer.pack(GOOD).position == (7, 9)
+
+
+def test_the_plainest_are_cut_natively_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set-up has built it, and it is what reads them."""
+    if shutil.which("cc") is None:
+        return  # then all is read in Python, as the other tests here have it
+    monkeypatch.setattr(Packer, "_pack_plain", None)
+    entry = Packer(SHOP, Grants()).pack(shaped(3))
+    assert (entry.user, entry.position) == (b"ada", (7, 9))

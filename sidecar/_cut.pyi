@@ -1,0 +1,3 @@
+# User, epoch, revision, what is left between the cuts, the rows' own part as records have it, and a record's end.
+# `middle` is what stands between user and epoch. None where the document is not of the plainest kind.
+def cut(data: bytes, middle: bytes, /) -> tuple[bytes, int, int, bytes, bytes, bytes] | None: ...
