@@ -26,7 +26,7 @@ from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
-from writer.cache.link import general_pool
+from writer.cache.link import UrlConnector, general_pool
 from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
 from writer.catalogue.recompute_jobs import RecomputeJobs
@@ -148,7 +148,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
     engine = create_engine(settings.database)
     stack.push_async_callback(engine.dispose)
     relay_metrics = RelayMetrics(registry)
-    lineage = LineageKeeper(engine, relay_metrics, relay.notify)
+    lineage = LineageKeeper(engine, relay_metrics, relay.notify, clock)
     transactions = Transactions(engine, lineage)
     recompute = Recompute(settings.grace, clock)
 
@@ -192,7 +192,7 @@ def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
             core.relay.notify()
         return revisions
 
-    settings = RelaySettings(core.settings.redis_url, core.settings.instance, core.settings.cache_ttl)
+    settings = RelaySettings(UrlConnector(core.settings.redis_url), core.settings.instance, core.settings.cache_ttl)
     station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
     background.start("relay", station.run)
     return station.presences

@@ -6,7 +6,6 @@ old one starts afresh.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.clock import Clock
 from common.position import Position
 from writer.relay.metrics import RelayMetrics
 
@@ -34,11 +34,12 @@ _REFUSALS: Final = {"42501", "42883", "0A000"}  # insufficient privilege, undefi
 class LineageKeeper:
     """Knows which database this is, and begins new epochs."""
 
-    def __init__(self, engine: AsyncEngine, metrics: RelayMetrics, on_rise: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, metrics: RelayMetrics, on_rise: Callable[[], None], clock: Clock) -> None:
         self._engine = engine
         self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._metrics = metrics
         self._on_rise = on_rise
+        self._clock = clock
         self._believed: dict[int, float] = {}
         self._hearing = asyncio.Lock()
 
@@ -74,7 +75,7 @@ class LineageKeeper:
             if raised is None:
                 return False
             if hearsay:
-                self._believed[project_id] = time.monotonic()
+                self._believed[project_id] = self._clock.monotonic()
         _log.warning(
             "a new epoch began because revisions went back project_id=%d seen=%s in=%s epoch=%d",
             project_id, above.token, seen_in, raised,
@@ -84,7 +85,7 @@ class LineageKeeper:
 
     def _may_believe(self, project_id: int) -> bool:
         last = self._believed.get(project_id)
-        return last is None or time.monotonic() - last >= HEARSAY_SECONDS
+        return last is None or self._clock.monotonic() - last >= HEARSAY_SECONDS
 
     async def _identity(self) -> str:
         system = await self._told("SELECT system_identifier::text FROM pg_control_system()")

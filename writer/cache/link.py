@@ -5,7 +5,8 @@ plain writes out when it reports changed keys (client-side caching, NOLOOP); wha
 """
 
 import logging
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -14,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from common import keys
+from common.settings import Secret
 from writer.cache import scripts as cache_scripts
 
 _log = logging.getLogger(__name__)
@@ -24,12 +26,44 @@ _READERS: Final = 2
 _PREFIXES: Final = ("PREFIX", keys.DOCUMENT_PREFIX, "PREFIX", keys.PROJECT_PREFIX)
 
 
+OnConnect = Callable[[AbstractConnection], Awaitable[None]]
+"""What is said on a connection first."""
+
+
+class RedisConnector(Protocol):
+    """How one Redis is reached."""
+
+    def client(self, connections: int, on_connect: OnConnect | None = None) -> Redis:
+        """A client of at most so many connections, none of which is opened before it is used."""
+        ...
+
+    def listener(self) -> BlockingConnectionPool:
+        """For one connection that waits for messages without an end."""
+        ...
+
+
+class UrlConnector:
+    """Reaches the Redis of a URL."""
+
+    def __init__(self, url: Secret) -> None:
+        self._url = url
+
+    def client(self, connections: int, on_connect: OnConnect | None = None) -> Redis:
+        """A client that never repeats a command by itself."""
+        options = {} if on_connect is None else {"redis_connect_func": on_connect}
+        return Redis(connection_pool=_pool(self._url.reveal(), connections, **options))
+
+    def listener(self) -> BlockingConnectionPool:
+        """In the older protocol, whose messages are plain."""
+        return _pool(self._url.reveal(), 1, socket_timeout=None)
+
+
 class RedisLink:
     """Connections to one Redis; none is opened before it is used. A failed command is never repeated by itself."""
 
-    def __init__(self, url: str) -> None:
-        self.writing = Redis(connection_pool=_pool(url, 1, redis_connect_func=self._on_connect))
-        self.reading = Redis(connection_pool=_pool(url, _READERS))
+    def __init__(self, connector: RedisConnector) -> None:
+        self.writing = connector.client(1, self._on_connect)
+        self.reading = connector.client(_READERS)
         self._listener: int | None = None
 
     async def report_changes_to(self, client_id: int | None) -> None:
@@ -64,11 +98,6 @@ class RedisLink:
 
     def _tracking(self, client_id: int) -> tuple[Any, ...]:
         return ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id, "BCAST", *_PREFIXES, "NOLOOP")
-
-
-def listening_pool(url: str) -> BlockingConnectionPool:
-    """For one connection that waits for messages without an end; in the older protocol, whose messages are plain."""
-    return _pool(url, 1, socket_timeout=None)
 
 
 def general_pool(url: str) -> BlockingConnectionPool:

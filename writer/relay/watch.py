@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from common.backoff import Backoff
-from writer.cache.link import RedisLink, listening_pool
+from writer.cache.link import RedisConnector, RedisLink
 from writer.supervision import pauses
 
 _log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class Watched(Protocol):
 class KeyWatch:
     """Listens on one connection; `run` until cancelled."""
 
-    def __init__(self, url: str, link: RedisLink, watched: Watched) -> None:
-        self._url = url
+    def __init__(self, connector: RedisConnector, link: RedisLink, watched: Watched) -> None:
+        self._connector = connector
         self._link = link
         self._watched = watched
 
@@ -47,7 +47,7 @@ class KeyWatch:
         """Listen, and begin again where the connection breaks."""
         backoff = pauses()
         while True:
-            pool = listening_pool(self._url)
+            pool = self._connector.listener()
             try:
                 connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # so redis-py ships it
                 await self._listen(connection, backoff)
