@@ -59,6 +59,7 @@ class VirtualLoop(_Loop):
         self.world = Process("world")
         self.complaints: list[dict[str, Any]] = []
         """What asyncio had to say of exceptions that nobody took."""
+        self._failure: BaseException | None = None
         self._rng = rng
         self._runnable: list[Process] = []
         self._processes = [self.world]
@@ -102,11 +103,23 @@ class VirtualLoop(_Loop):
         """Nothing of it ever runs again: no `finally`, no `except`."""
         process.state = State.DEAD
 
+    def revive(self, process: Process) -> None:
+        """Let a server that holds nothing in memory but its data run again."""
+        process.state = State.RUNNING
+        self._list(process)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error, wherever it was found."""
+        if self._failure is None:
+            self._failure = error
+
     def bury(self) -> None:
         """Take everything down, in the end: what was killed or still waits is cancelled until it is gone."""
+        self._failure = None
         events._set_running_loop(self)
         try:
             for process in self._processes:
+                process.observer, process.fuse = None, None
                 process.state = State.RUNNING
                 self._list(process)
             while pending := [task for process in self._processes for task in process.tasks if not task.done()]:
@@ -159,6 +172,13 @@ class VirtualLoop(_Loop):
         handle.context.run(handle.callback, *handle.args)
         if process.observer is not None:
             process.observer()
+        if self._failure is not None:
+            raise self._failure
+        if process.fuse is not None:
+            process.fuse -= 1
+            if process.fuse <= 0:
+                process.fuse = None
+                process.blow()
 
     def _go_on(self) -> None:
         timers = self._timers

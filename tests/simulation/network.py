@@ -58,11 +58,10 @@ class Link:
 
 
 class Network:
-    """All links. `trace` is told of what arrives."""
+    """All links."""
 
-    def __init__(self, loop: VirtualLoop, rng: Random, trace: Callable[..., None]) -> None:
+    def __init__(self, loop: VirtualLoop, rng: Random) -> None:
         self.loop = loop
-        self.trace = trace
         self.over = False
         """In the end nothing can be sent any more."""
         self.perfect = False

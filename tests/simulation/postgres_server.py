@@ -58,6 +58,8 @@ class PostgresServer:
     def __init__(self, loop: VirtualLoop, process: Process, on_commit: OnCommit) -> None:
         self.process = process
         self.committed = Database()
+        self.loses_acknowledgement = False
+        """Whether the next commit's answer is lost with its connection."""
         self._loop = loop
         self._on_commit = on_commit
         self._sessions: dict[Connection, _Session] = {}
@@ -70,12 +72,15 @@ class PostgresServer:
 
     def restore(self, backup: Database, *, system: str | None = None, table_oid: int | None = None) -> None:
         """Go back to an earlier moment: nothing that is open goes on. `system`, `table_oid`: where they differ now."""
+        self.restart()
+        self.committed = replace(backup, system=system or backup.system, table_oid=table_oid or backup.table_oid)
+
+    def restart(self) -> None:
+        """Every connection breaks, and what was not committed never was."""
         for connection in list(self._sessions):
             connection.reset()
         self._sessions.clear()
         self._locks.clear()
-        given = {"system": system or backup.system, "table_oid": table_oid or backup.table_oid}
-        self._put(replace(backup, **given))  # type: ignore[arg-type]
 
     # What the network asks of a server.
 
@@ -108,7 +113,10 @@ class PostgresServer:
                 return
             except asyncpg.PostgresError as error:
                 reply = error
-            session.waiting.popleft()
+            message = session.waiting.popleft()
+            if message == "COMMIT" and self.loses_acknowledgement:
+                self.loses_acknowledgement = False
+                connection.reset()
             connection.push(reply)
 
     def _answer(self, session: _Session, message: Any) -> list[Row]:

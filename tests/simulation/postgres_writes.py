@@ -254,7 +254,7 @@ WRITES: Final[dict[str, Write]] = {
             Write(_lock_user, lambda _, given: [("user", given["project_ids"][0], given["user_ids"][0])]),
         ),
         (recompute._LOCK_USERS, Write(_lock_users, _user_locks)),
-        (recompute._ADD_USERS, Write(_add_users, _user_locks)),
+        (recompute._ADD_USERS, Write(_add_users, lambda d, given: [*_user_locks(d, given), ("sequence",)])),
         (ledger._ADD_PROJECT, Write(_add_project)),
         (lease._RENEW, Write(_renew)),
         (lease._ADVANCE, Write(_advance)),

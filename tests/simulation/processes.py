@@ -64,6 +64,9 @@ class Process:
         self.listed = False
         """Whether the loop knows that it has something to run."""
         self.tasks: list[asyncio.Task[Any]] = []
+        self.fuse: int | None = None
+        """After how many more callbacks `blow` is called."""
+        self.blow: Callable[[], None] = _nothing
         self.observer: Callable[[], None] | None = None
         """Called after each callback that ran."""
         self.context = copy_context()
@@ -85,3 +88,7 @@ class Process:
 
 PROCESS: Final[ContextVar[Process]] = ContextVar("PROCESS")
 """The process that the running code belongs to."""
+
+
+def _nothing() -> None:
+    """What happens to a process without a fuse."""

@@ -51,7 +51,7 @@ def on_server(engine: AsyncEngine) -> Ground:
 def run_on_model(case: Case) -> None:
     """Run a case on the model, without a network to speak of."""
     loop = VirtualLoop(Random(1))
-    network = Network(loop, Random(2), lambda *_: None)
+    network = Network(loop, Random(2))
     network.perfect = True
     server = PostgresServer(loop, Process("postgres"), lambda *_: None)
 
