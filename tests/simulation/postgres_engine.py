@@ -24,6 +24,7 @@ class Driver:
 
     def __init__(self, connection: Connection) -> None:
         self.isolation = AUTOCOMMIT
+        self.info: dict[str, object] = {}
         self._connection = connection
         self._in_transaction = False
         self._closed = False
@@ -117,6 +118,7 @@ class EngineConnection:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self.info = driver.info
         dbapi = SimpleNamespace(autocommit=driver.isolation == AUTOCOMMIT)
         proxied = SimpleNamespace(driver_connection=driver, dbapi_connection=dbapi)
         self.sync_connection = SimpleNamespace(connection=proxied)
@@ -149,6 +151,11 @@ class ModelEngine:
         view = ModelEngine(self._network, self._server, isolation_level)
         view._idle = self._idle
         return view
+
+    async def dispose(self) -> None:
+        """Close what is idle."""
+        while self._idle:
+            self._idle.pop().terminate()
 
     async def raw_connection(self) -> Any:
         """A connection that each statement of is its own transaction; `close` gives it back."""

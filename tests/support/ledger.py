@@ -27,6 +27,17 @@ def open_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
     return create_engine(DatabaseSettings(Secret(database_url), None, pool_size, 30, 10, 30))
 
 
+class Untouched:
+    """A lineage that nobody restores."""
+
+    async def check(self) -> None:
+        """Find nothing."""
+
+    async def stands_on(self, connection: AsyncConnection) -> bool:
+        """It always does."""
+        return True
+
+
 class Ledger:
     """One project; each call commits its own transaction."""
 

@@ -257,6 +257,18 @@ async def nothing_is_committed_before_the_new_epoch(ground: Ground) -> None:
     assert (await _head(ledger)) == revision.position
 
 
+async def nothing_is_committed_in_another_cluster_before_the_new_epoch(ground: Ground) -> None:
+    """Whoever comes by a new connection looks where it leads before a revision is given over it."""
+    ledger = await ground.ledger()
+    keeper = _keeper(ground)
+    await keeper.check()
+    before = await _head(ledger)
+    await ground.move_cluster()
+    await ground.engine.dispose()  # as a restored server ends every connection
+    revisions = await Transactions(ground.engine, keeper).run(lambda connection: _grant(connection, ledger, "ann"))
+    assert [revision.position.epoch > before.epoch for revision in revisions] == [True]
+
+
 async def only_what_is_relayed_and_not_among_the_last_is_trimmed(ground: Ground) -> None:
     """What is left follows without a gap; who asks for what went finds a head beyond an empty page."""
     ledger = await ground.ledger()
@@ -308,6 +320,7 @@ CASES: Final[dict[str, Case]] = {
         an_epoch_rises_above_what_was_seen,
         another_database_begins_new_epochs,
         nothing_is_committed_before_the_new_epoch,
+        nothing_is_committed_in_another_cluster_before_the_new_epoch,
         only_what_is_relayed_and_not_among_the_last_is_trimmed,
         a_users_document_is_read_with_its_head,
     )
