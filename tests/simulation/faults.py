@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,9 @@ from tests.simulation.processes import Process, State
 if TYPE_CHECKING:
     from tests.simulation.postgres_state import Database
     from tests.simulation.redis_model import RedisModel
+    from tests.simulation.sidecar_process import SidecarProcess
     from tests.simulation.world import Slot, World
+    from tests.simulation.writer_process import WriterProcess
 
 _BACKUP_SECONDS: Final = 2.0
 _MOST_STEPS: Final = 60
@@ -132,7 +134,7 @@ class Faults:
 
     # Processes.
 
-    async def _pause(self, slots: "list[Slot]", seconds: float) -> None:
+    async def _pause(self, slots: "Sequence[Slot[WriterProcess] | Slot[SidecarProcess]]", seconds: float) -> None:
         process = self._rng.choice(slots).life.process
         await self._after_steps(process)
         if process.state is State.RUNNING:
@@ -141,7 +143,7 @@ class Faults:
                 await asyncio.sleep(seconds)
             self._world.servers.loop.resume(process)
 
-    async def _kill(self, slots: "list[Slot]", seconds: float) -> None:
+    async def _kill(self, slots: "Sequence[Slot[WriterProcess] | Slot[SidecarProcess]]", seconds: float) -> None:
         slot = self._rng.choice(slots)
         life = slot.life
         await self._after_steps(life.process)
@@ -156,12 +158,14 @@ class Faults:
         if process.fuse is not None or process.state is not State.RUNNING:
             return
 
+        loop = self._world.servers.loop
+
         def blow() -> None:
+            loop.pause(process)
             if not blown.done():
                 blown.set_result(None)
 
-        loop = self._world.servers.loop
-        process.blow = lambda: (loop.pause(process), blow())
+        process.blow = blow
         process.fuse = self._rng.randint(1, _MOST_STEPS)
         await blown
         loop.resume(process)

@@ -135,6 +135,11 @@ class VirtualLoop(_Loop):
         handle = Handle(process, callback, arguments, process.context, process.monotonic(at))
         heapq.heappush(self._timers, (at, next(self._numbers), handle))
 
+    def hand(self, process: Process, callback: Callable[..., object], *arguments: Any) -> None:
+        """Call something in a process at its next turn."""
+        process.ready.append(Handle(process, callback, arguments, process.context, 0.0))
+        self._list(process)
+
     def wall(self, process: Process) -> Instant:
         """What a process's wall clock shows."""
         return Instant(BEGAN + round((self.now + process.wall_offset) * SECOND))

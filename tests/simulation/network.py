@@ -186,8 +186,7 @@ class Pipe:
             return
         deliver, arguments = self._queue.popleft()
         if not self._connection.silent and not self._connection.broken:
-            loop = self._network.loop
-            loop.post(self._to, loop.now, deliver, *arguments)
+            self._network.loop.hand(self._to, deliver, *arguments)
 
 
 class Connection:

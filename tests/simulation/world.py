@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -175,10 +176,10 @@ class World:
             ledger = await Ledger.open(engine, f"shop_{number}", epoch=1)
             servers.projects[ledger.project] = ledger.project_id
             await ledger.edit("pro", "export", "seats")
-        self.writers = [Slot(lambda n=n: self._writer(f"writer_{n}")) for n in range(self.plan.writers)]
-        self.sidecars = []
+        for number in range(self.plan.writers):
+            self.writers.append(Slot(partial(self._writer, f"writer_{number}")))
         for number, disk in enumerate(self.disks):
-            self.sidecars.append(Slot(lambda n=number, d=disk: self._sidecar(f"sidecar_{n}", d)))
+            self.sidecars.append(Slot(partial(self._sidecar, f"sidecar_{number}", disk)))
         await asyncio.sleep(rng.uniform(0.0, 1.0))
 
     def _writer(self, name: str) -> WriterProcess:
@@ -213,7 +214,8 @@ class World:
             servers.loop.revive(server)
         for lasts in self.oracle.disturbed:
             lasts[1] = min(lasts[1], servers.loop.now)
-        for slot in (*self.writers, *self.sidecars):
+        slots: tuple[Slot[WriterProcess] | Slot[SidecarProcess], ...] = (*self.writers, *self.sidecars)
+        for slot in slots:
             slot.life.process.fuse = None
             if slot.life.process.state is State.DEAD:
                 slot.start()
