@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.writer_process import WriterProcess
 
 _BACKUP_SECONDS: Final = 2.0
+_REFILL_SECONDS: Final = 0.25
 _MOST_STEPS: Final = 60
 _JUMPS: Final = (-3600.0, -60.0, -3.0, -0.5, 0.5, 3.0, 60.0, 3600.0)
 
@@ -31,6 +32,10 @@ class Faults:
 
     def __init__(self, world: "World", rng: Random) -> None:
         self.injected: Counter[Fault] = Counter()
+        self.lasting = 0
+        """How many last now."""
+        self.last_at = 0.0
+        """When the last one ended."""
         self._world = world
         self._rng = rng
         self._backups: list[Database] = []
@@ -75,7 +80,12 @@ class Faults:
     async def _begin(self, planned: Planned) -> None:
         self._world.trace("fault", planned.fault.value, planned.seconds)
         self.injected[planned.fault] += 1
-        await self._inject[planned.fault](planned.seconds)
+        self.lasting += 1
+        try:
+            await self._inject[planned.fault](planned.seconds)
+        finally:
+            self.lasting -= 1
+            self.last_at = self._world.servers.loop.now
         self._world.trace("fault ends", planned.fault.value)
 
     async def _keep_backups(self) -> None:
@@ -171,7 +181,7 @@ class Faults:
         loop.resume(process)
 
     async def _jump(self, seconds: float) -> None:
-        processes = [slot.life.process for slot in (*self._world.writers, *self._world.sidecars)]
+        processes = [slot.life.process for slot in self._world.slots]
         database = self._world.servers.postgres.process
         process = self._rng.choice([*processes, database])
         jump = self._rng.choice(_JUMPS)
@@ -192,7 +202,7 @@ class Faults:
         for _ in range(2_000):
             await asyncio.sleep(0.001)
             if any(b"token" in (model.held.get(meta) or {}) for meta in metas):
-                await asyncio.sleep(self._rng.random() * 0.02)
+                await asyncio.sleep(self._rng.random() * _REFILL_SECONDS)
                 model.flush()
                 return
 
@@ -202,7 +212,10 @@ class Faults:
         await self._refuse_connections(redis.process, min(seconds, 2.5))
 
     async def _fail_over(self, seconds: float) -> None:
+        model = self._world.servers.redis.model
+        before = set(model.held)
         self._world.servers.redis.restart(self._dumps[0] if self._dumps else None)
+        self._world.redis_oracle.lost |= before - set(model.held)
         await asyncio.sleep(0)
 
     async def _evict(self, seconds: float) -> None:

@@ -45,6 +45,8 @@ _WEIGHTS: Final[dict[Fault, int]] = {
     Fault.RESTART_POSTGRES: 2, Fault.JUMP: 3,
 }  # fmt: skip
 
+_STORM_SECONDS: Final = 0.6
+
 _ONCE: Final = frozenset({Fault.RESTORE_UNSEEN})
 """On a sidecar's word a writer begins one epoch in ten minutes: a second such rollback would wait for that."""
 
@@ -78,14 +80,18 @@ class Plan:
 def plan(seed: int) -> Plan:
     """The world of a seed."""
     rng = Random(f"plan {seed}")
-    life = rng.uniform(12.0, 25.0)
+    life = rng.uniform(8.0, 18.0)
     kinds = list(_WEIGHTS)
     drawn = rng.choices(kinds, [_WEIGHTS[kind] for kind in kinds], k=rng.randint(3, 9))
     chosen = [kind for at, kind in enumerate(drawn) if kind not in _ONCE or kind not in drawn[:at]]
-    faults = sorted(
-        (Planned(rng.uniform(1.0, life - 1.0), kind, rng.choice((0.3, 1.0, 2.5, 4.0, 7.0))) for kind in chosen),
-        key=lambda one: one.at,
-    )
+    storms = [rng.uniform(1.0, life - 1.0) for _ in range(2)]
+
+    def moment() -> float:
+        # Half of all faults come together: what one of them mends, another one breaks meanwhile.
+        return rng.choice(storms) + rng.uniform(0.0, _STORM_SECONDS) if rng.random() < 0.5 else rng.uniform(1.0, life)
+
+    drawn_faults = [Planned(moment(), kind, rng.choice((0.3, 1.0, 2.5, 4.0, 7.0))) for kind in chosen]
+    faults = sorted(drawn_faults, key=lambda one: one.at)
     return Plan(
         seed,
         writers=rng.choice((1, 2, 2)),

@@ -160,8 +160,8 @@ def _renew(database: Database, given: Parameters, now: float) -> tuple[list[Row]
 
 def _advance(database: Database, given: Parameters, _: float) -> tuple[list[Row], Change | None]:
     project_id = given["project_id"]
-    held = database.leases[project_id]
-    if (held.owner, held.fence) != (given["owner"], given["fence"]):
+    held = database.leases.get(project_id)
+    if held is None or (held.owner, held.fence) != (given["owner"], given["fence"]):
         return [], None
     moved = replace(held, relayed=max(held.relayed, Position(given["epoch"], given["revision"])))
     return [Row(project_id=project_id)], lambda now_there: now_there.with_lease(project_id, moved)

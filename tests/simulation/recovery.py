@@ -8,8 +8,10 @@ from common import document as documents
 from common import keys
 from common.document import DocumentError
 from common.identifiers import ProjectId, UserId
+from common.position import NOWHERE
 from common.wire import format_digest
-from sidecar.project import Mode, Project
+from sidecar.project import Project
+from sidecar.sources import Source
 from tests.simulation.oracle import ViolationError, holds
 from tests.simulation.redis_values import Stream
 from writer.relay.project_relay import HEARTBEAT_SECONDS
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CONNECTED_SECONDS: Final = 15.0
-"""Within which everybody hears heartbeats: the pauses between attempts have grown to five seconds at most."""
+"""From the last fault until everybody has heard a heartbeat, and nobody knows more than Postgres.
+
+The pauses between attempts to connect have grown to five seconds at most. After a rollback that the database does not
+show, a new epoch begins once a writer has looked at what sidecars say of themselves, every five seconds.
+"""
 PROVEN_SECONDS: Final = 3 * HEARTBEAT_SECONDS
 """From then on, until every copy equals Postgres and is proven."""
 WHOLE_SECONDS: Final = 45.0
@@ -32,13 +38,14 @@ class Recovery:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._loop = world.servers.loop
+        self._began = {slot.life.process.name: slot.life.clock.monotonic() for slot in world.sidecars}
 
     async def run(self) -> float:
         """Seconds that proving took."""
-        await self._within(CONNECTED_SECONDS, "heartbeats reach everybody", self._deaf)
+        await self._within(CONNECTED_SECONDS, "heartbeats reach everybody, and nobody is ahead", self._deaf)
         took = await self._within(PROVEN_SECONDS, "every copy equals Postgres and is proven", self._behind)
         await self._within(WHOLE_SECONDS, "Redis is whole", self._lacking)
-        await self._within(0.0, "every copy still equals Postgres", self._behind)
+        await self._within(PROVEN_SECONDS, "every copy still equals Postgres", self._behind)
         return took
 
     async def _within(self, seconds: float, what: str, lacking: Callable[[], Iterator[str]]) -> float:
@@ -51,24 +58,26 @@ class Recovery:
         self._world.trace("recovered", what)
         return self._loop.now - began
 
-    def _projects(self) -> Iterator[tuple[str, Project | None, ProjectId, float]]:
+    def _projects(self) -> Iterator[tuple[str, Project | None, ProjectId]]:
         for slot in self._world.sidecars:
             for name in self._world.servers.projects:
                 project = None if slot.life.followed is None else slot.life.followed.projects[name]
-                yield f"{slot.life.process}/{name}", project, name, slot.life.clock.monotonic()
+                yield slot.life.process.name, project, name
 
     def _deaf(self) -> Iterator[str]:
-        for who, project, _, now in self._projects():
-            if project is None or project.mode(now) is not Mode.REDIS:
-                yield who
+        for who, project, name in self._projects():
+            if project is None or project._heartbeats.get(Source.REDIS, float("-inf")) < self._began[who]:
+                yield f"{who} has not heard of {name}"
+            elif (project.position or NOWHERE) > self._world.oracle.histories.of[name].head.position:
+                yield f"{who} is ahead of Postgres in {name}"
 
     def _behind(self) -> Iterator[str]:
-        for who, project, name, _ in self._projects():
+        for who, project, name in self._projects():
             truth = self._world.oracle.histories.of[name].head
             copy = None if project is None else project.replica.copy
             if copy is None or not copy.complete or copy.position != truth.position or not holds(copy, truth):
                 stands = "nowhere" if copy is None else f"at {copy.position.token}, {copy.proof.value}"
-                yield f"{who} stands {stands}; Postgres at {truth.position.token}"
+                yield f"{who} stands {stands} in {name}; Postgres at {truth.position.token}"
 
     def _lacking(self) -> Iterator[str]:
         for name in self._world.servers.projects:

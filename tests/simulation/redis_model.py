@@ -36,6 +36,8 @@ class RedisModel:
         self.read_only = False
         self.on_write: Callable[[str, Any, Any], None] | None = None
         """Told of each key that a client writes or deletes: key, value before, value after."""
+        self.on_lose: Callable[[str], None] | None = None
+        """Told of each key that goes by itself or by hand."""
         self._now = now
         self._numbers = count(1)
         self._scripts: set[str] = set()
@@ -79,6 +81,8 @@ class RedisModel:
         """A key went by itself, or somebody deleted it by hand."""
         self.expires.pop(key, None)
         if self.held.pop(key, None) is not None:
+            if self.on_lose is not None:
+                self.on_lose(key)
             self._report(None, key)
 
     def flush(self) -> None:

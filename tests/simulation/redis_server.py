@@ -7,6 +7,8 @@ from tests.simulation.processes import Process
 from tests.simulation.redis_model import RedisModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.simulation.redis_values import Client
 
 
@@ -16,6 +18,7 @@ class RedisServer:
     def __init__(self, process: Process, model: RedisModel) -> None:
         self.process = process
         self.model = model
+        self.on_publish: Callable[[Connection, str, bytes], None] | None = None
         self._clients: dict[Connection, Client] = {}
 
     def restart(self, dump: RedisModel | None = None) -> None:
@@ -24,6 +27,10 @@ class RedisServer:
             connection.reset()
         self._clients.clear()
         self.model.restart(dump)
+
+    def listens(self, process: Process, channel: str) -> bool:
+        """Whether a process has subscribed to a channel."""
+        return any(one.client is process and channel in client.channels for one, client in self._clients.items())
 
     def opened(self, connection: Connection) -> None:
         """A client is there."""
@@ -34,6 +41,8 @@ class RedisServer:
         client = self._clients.get(connection)
         if client is not None:
             for command in message:
+                if command[0] == "PUBLISH" and self.on_publish is not None:
+                    self.on_publish(connection, command[1], command[2])
                 connection.push((self.model.execute(client, command),))
 
     def closed(self, connection: Connection) -> None:

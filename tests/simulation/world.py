@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from random import Random
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -24,8 +25,10 @@ from tests.simulation.postgres_engine import engine_on
 from tests.simulation.postgres_server import PostgresServer
 from tests.simulation.postgres_state import Database
 from tests.simulation.processes import Process, State
+from tests.simulation.promptness import Promptness
 from tests.simulation.recovery import Recovery
 from tests.simulation.redis_model import RedisModel
+from tests.simulation.redis_oracle import RedisOracle
 from tests.simulation.redis_server import RedisServer
 from tests.simulation.sidecar_process import SidecarProcess
 from tests.simulation.trace import Trace
@@ -93,13 +96,18 @@ class World:
         network = Network(loop, Random(f"network {plan.seed}"))
         postgres = PostgresServer(loop, Process("postgres", wall_offset=rng.uniform(-0.2, 0.2)), self._committed)
         redis = RedisServer(Process("redis"), RedisModel(lambda: loop.now))
-        redis.model.on_write = self.oracle.wrote
+        self.redis_oracle = RedisOracle(self.oracle, redis, postgres)
         self.servers = Servers(loop, network, postgres, redis, {})
         self.writers: list[Slot[WriterProcess]] = []
         self.sidecars: list[Slot[SidecarProcess]] = []
         self.disks = [MemoryDisk() if plan.on_disk else None for _ in range(plan.sidecars)]
-        self._faults = Faults(self, Random(f"faults {plan.seed}"))
+        self.faults = Faults(self, Random(f"faults {plan.seed}"))
         self._rolled_back = False
+
+    @property
+    def slots(self) -> Sequence["Slot[WriterProcess] | Slot[SidecarProcess]"]:
+        """All writers and sidecars."""
+        return [*self.writers, *self.sidecars]
 
     def run(self) -> Outcome:
         """Live, and say how it went."""
@@ -108,17 +116,15 @@ class World:
             try:
                 outcome.recovery = loop.run(self._live())
                 for complaint in loop.complaints:
-                    outcome.violation = (
-                        f"nobody took an error: {complaint.get('message')} {complaint.get('exception')!r}"
-                    )
+                    outcome.violation = f"an error that nobody took: {complaint}"
             except (ViolationError, StuckError, InconsistentError) as error:
                 outcome.violation = str(error)
-            outcome.hash, outcome.seconds, outcome.steps = self.trace.hash, loop.now, loop.steps
-            if outcome.violation is not None:
-                outcome.trace = self.trace.lines()
-            self.servers.network.over = True
-            loop.bury()
-        outcome.answers, outcome.faults = self.oracle.answers, self._faults.injected
+            finally:
+                outcome.hash, outcome.seconds, outcome.steps = self.trace.hash, loop.now, loop.steps
+                outcome.trace = self.trace.lines() if outcome.violation else []
+                self.servers.network.over = True
+                loop.bury()
+        outcome.answers, outcome.faults = self.oracle.answers, self.faults.injected
         outcome.revisions = sum(len(one.truths) for one in self.oracle.histories.of.values())
         return outcome
 
@@ -148,7 +154,7 @@ class World:
     @contextmanager
     def disturbing(self) -> Iterator[None]:
         """Something is stopped, or held back on its way, as long as the block lasts."""
-        lasts = [self.servers.loop.now, float("inf")]
+        lasts = [self.servers.loop.now, inf]
         self.oracle.disturbed.append(lasts)
         try:
             yield
@@ -160,13 +166,19 @@ class World:
         workload = Workload(self, Random(f"workload {self.plan.seed}"))
         for _ in range(self.plan.users):
             workload.begin_change()
-        tasks = [asyncio.create_task(one()) for one in (workload.change, workload.ask, self._faults.run)]
+        acts = (workload.change, self.faults.run, workload.ask, Promptness(self).watch)
+        tasks = [asyncio.create_task(act()) for act in acts]
         await asyncio.sleep(self.plan.life)
-        for task in (tasks[0], tasks[2]):
+        for task in tasks[:2]:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True) if tasks[1].cancel() else None
         self._end_faults()
-        return await Recovery(self).run()
+        took = await Recovery(self).run()
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+        return took
 
     async def _found(self) -> None:
         """Projects, writers and sidecars."""
@@ -214,8 +226,7 @@ class World:
             servers.loop.revive(server)
         for lasts in self.oracle.disturbed:
             lasts[1] = min(lasts[1], servers.loop.now)
-        slots: tuple[Slot[WriterProcess] | Slot[SidecarProcess], ...] = (*self.writers, *self.sidecars)
-        for slot in slots:
+        for slot in self.slots:
             slot.life.process.fuse = None
             if slot.life.process.state is State.DEAD:
                 slot.start()
