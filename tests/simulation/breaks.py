@@ -191,11 +191,11 @@ def _heartbeat_without_head(patch: pytest.MonkeyPatch) -> None:
             return await turn(self)
         except DATABASE_FAULTS:
             if self.next_heartbeat == 0.0:
-                await sent(self, NOWHERE)
+                await sent(self, NOWHERE, self._clock.monotonic())
             raise
 
-    async def sent(self: ProjectRelay, head: Position) -> None:
-        await beat(self, head if self.position is None else self.position)
+    async def sent(self: ProjectRelay, head: Position, read_at: float) -> None:
+        await beat(self, head if self.position is None else self.position, read_at)
 
     patch.setattr(ProjectRelay, "turn", turned)
     patch.setattr(ProjectRelay, "_send_heartbeat", sent)

@@ -222,6 +222,11 @@ class Faults:
         model = self._world.servers.redis.model
         for key in self._rng.sample(sorted(model.held), len(model.held) // self._rng.randint(2, 5)):
             model.lose(key)
+        # What is short of memory ends processes, too: one of them comes back to what is left.
+        slot = self._rng.choice(self._world.sidecars)
+        if self._rng.random() < 0.5 and slot.life.process.state is not State.DEAD:
+            self._world.kill(slot.life.process)
+            slot.start()
         await asyncio.sleep(0)
 
     async def _refuse_growth(self, seconds: float) -> None:

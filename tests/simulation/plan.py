@@ -84,7 +84,7 @@ def plan(seed: int) -> Plan:
     kinds = list(_WEIGHTS)
     drawn = rng.choices(kinds, [_WEIGHTS[kind] for kind in kinds], k=rng.randint(3, 9))
     chosen = [kind for at, kind in enumerate(drawn) if kind not in _ONCE or kind not in drawn[:at]]
-    storms = [rng.uniform(1.0, life - 1.0) for _ in range(2)]
+    storms = [rng.uniform(1.0, life - 1.0), life - _STORM_SECONDS]
 
     def moment() -> float:
         # Half of all faults come together: what one of them mends, another one breaks meanwhile.
