@@ -132,11 +132,12 @@ class Oracle:
     def _check_age(self, who: str, project: ProjectId, judged: Judged) -> None:
         standing = judged.standing
         claimed = self._loop.now - standing.age_ms / 1000
-        truth = self.histories.of[project].head_at(claimed - self.bound(claimed))
-        if truth is not None and truth.position > standing.position:
+        # A restore may have taken back what was committed: then what was before it is true again.
+        oldest = min(one.position for one in self.histories.of[project].heads_since(claimed - self.bound(claimed)))
+        if oldest > standing.position:
             self.fail(
                 f"{who} says that {standing.position.token} was current {standing.age_ms} ms ago; "
-                f"{truth.position.token} was committed before that [9]"
+                f"{oldest.token} was committed before that [9]"
             )
 
     def _check_decision(self, who: str, copy: Copy, query: CheckQuery, judged: Judged, now: Moment) -> None:

@@ -49,9 +49,11 @@ class Promptness:
         beating = now - self._world.redis_oracle.beat_at.get(name, float("-inf")) < _BEATING_SECONDS
         if not quiet or not beating or now - since < PROMPT_SECONDS:
             return
-        truth = self._world.oracle.histories.of[name].head_at(now - PROMPT_SECONDS)
+        truth = min(
+            self._world.oracle.histories.of[name].heads_since(now - PROMPT_SECONDS), key=lambda one: one.position
+        )
         position = None if project is None else project.position
-        if truth is not None and position is not None and truth.position > position:
+        if position is not None and truth.position > position:
             self._world.oracle.fail(
                 f"{sidecar.process}/{name} stands at {position.token}, {PROMPT_SECONDS:g} s after "
                 f"{truth.position.token} was committed, and nothing is wrong [7]"

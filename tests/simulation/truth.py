@@ -49,11 +49,6 @@ class History:
         """What is true now."""
         return self._heads[-1]
 
-    def head_at(self, time: float) -> Truth | None:
-        """What was true at a time of the world; None before the first commit."""
-        at = bisect_right(self._times, time)
-        return self._heads[at - 1] if at else None
-
     def heads_since(self, time: float) -> list[Truth]:
         """Everything that was true at some moment since then."""
         at = bisect_right(self._times, time)
