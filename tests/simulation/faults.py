@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BACKUP_SECONDS: Final = 2.0
 _REFILL_SECONDS: Final = 0.25
+_THROWN_OUT_SECONDS: Final = 0.3
 _MOST_STEPS: Final = 60
 _JUMPS: Final = (-3600.0, -60.0, -3.0, -0.5, 0.5, 3.0, 60.0, 3600.0)
 
@@ -130,17 +131,14 @@ class Faults:
     async def _half_open(self, seconds: float) -> None:
         for connection in self._world.servers.network.link(*self._any_link()).connections:
             connection.silent = True
-        await asyncio.sleep(0)
 
     async def _drop(self, seconds: float) -> None:
         open_ones = [c for c in self._world.servers.network.link(*self._any_link()).connections if not c.ended]
         if open_ones:
             self._rng.choice(open_ones).reset()
-        await asyncio.sleep(0)
 
     async def _lose_acknowledgement(self, seconds: float) -> None:
         self._world.servers.postgres.loses_acknowledgement = True
-        await asyncio.sleep(0)
 
     # Processes.
 
@@ -187,13 +185,11 @@ class Faults:
         jump = self._rng.choice(_JUMPS)
         # A database whose clock was set back far would keep the lease of a dead writer for as long.
         process.wall_offset += max(jump, -0.5) if process is database else jump
-        await asyncio.sleep(0)
 
     # Redis.
 
     async def _flush(self, seconds: float) -> None:
         self._world.servers.redis.model.flush()
-        await asyncio.sleep(0)
 
     async def _flush_in_refill(self, seconds: float) -> None:
         model = self._world.servers.redis.model
@@ -216,7 +212,6 @@ class Faults:
         before = set(model.held)
         self._world.servers.redis.restart(self._dumps[0] if self._dumps else None)
         self._world.redis_oracle.lost |= before - set(model.held)
-        await asyncio.sleep(0)
 
     async def _evict(self, seconds: float) -> None:
         model = self._world.servers.redis.model
@@ -227,7 +222,6 @@ class Faults:
         if self._rng.random() < 0.5 and slot.life.process.state is not State.DEAD:
             self._world.kill(slot.life.process)
             slot.start()
-        await asyncio.sleep(0)
 
     async def _refuse_growth(self, seconds: float) -> None:
         model = self._world.servers.redis.model
@@ -246,14 +240,18 @@ class Faults:
         documents = sorted(key for key in model.held if key.startswith(keys.DOCUMENT_PREFIX))
         for key in self._rng.sample(documents, min(len(documents), self._rng.randint(1, 3))):
             model.lose(key)
-        await asyncio.sleep(0)
 
     async def _trim_log(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
+        servers = self._world.servers
+        model = servers.redis.model
+        # A Redis that is short of memory throws out who listens slowly, too.
+        sidecar = self._rng.choice(self._world.sidecars).life.process
+        for connection in servers.network.link(sidecar, servers.redis.process).connections:
+            connection.reset()
+        await asyncio.sleep(self._rng.random() * _THROWN_OUT_SECONDS)
         for key in sorted(model.held):
             if key.startswith("billing:changes:"):
-                model.trim(key, self._rng.choice((0, 1, 5)))
-        await asyncio.sleep(0)
+                model.trim(key, self._rng.choice((0, 0, 1, 5)))
 
     # Postgres.
 
@@ -266,7 +264,6 @@ class Faults:
             gone = [row for row in rows[: len(rows) - keep] if (row.epoch, row.revision) <= relayed]
             kept[project_id] = rows[len(gone) :]
         postgres.committed = replace(database, outbox=kept)
-        await asyncio.sleep(0)
 
     async def _restore(self, seconds: float) -> None:
         database = self._world.servers.postgres.committed
@@ -274,7 +271,6 @@ class Faults:
             self._world.restore(self._rng.choice(self._backups), table_oid=database.table_oid + 1)
         else:
             self._world.restore(self._rng.choice(self._backups), system=f"{database.system}1")
-        await asyncio.sleep(0)
 
     async def _restore_and_flush(self, seconds: float) -> None:
         self._world.servers.redis.restart()
@@ -290,7 +286,6 @@ class Faults:
         world.restore(backup, table_oid=database.table_oid, system=database.system)
         for slot in world.writers:
             slot.start()
-        await asyncio.sleep(0)
 
     async def _restart_postgres(self, seconds: float) -> None:
         postgres = self._world.servers.postgres

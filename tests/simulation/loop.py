@@ -60,6 +60,7 @@ class VirtualLoop(_Loop):
         self.complaints: list[dict[str, Any]] = []
         """What asyncio had to say of exceptions that nobody took."""
         self._failure: BaseException | None = None
+        self._burying = False
         self._rng = rng
         self._runnable: list[Process] = []
         self._processes = [self.world]
@@ -110,12 +111,12 @@ class VirtualLoop(_Loop):
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error, wherever it was found."""
-        if self._failure is None:
+        if self._failure is None and not self._burying:
             self._failure = error
 
     def bury(self) -> None:
         """Take everything down, in the end: what was killed or still waits is cancelled until it is gone."""
-        self._failure = None
+        self._failure, self._burying = None, True
         events._set_running_loop(self)
         try:
             for process in self._processes:
@@ -289,19 +290,3 @@ class VirtualLoop(_Loop):
 def _over(loop: VirtualLoop, tasks: list[asyncio.Task[Any]]) -> Callable[[], bool]:
     until = loop.now + _PATIENCE_SECONDS
     return lambda: loop.now > until or all(task.done() for task in tasks)
-
-
-class ProcessClock:
-    """A process's clocks, as `common.clock.Clock`."""
-
-    def __init__(self, loop: VirtualLoop, process: Process) -> None:
-        self._loop = loop
-        self._process = process
-
-    def now(self) -> Instant:
-        """Wall time."""
-        return self._loop.wall(self._process)
-
-    def monotonic(self) -> float:
-        """Seconds since it booted."""
-        return self._process.monotonic(self._loop.now)

@@ -107,8 +107,6 @@ class RedisModel:
         other.held, other.expires = copy.deepcopy(self.held), dict(self.expires)
         return other
 
-    # Strings.
-
     def _get(self, client: Client, key: str) -> bytes | None:
         value = self.held.get(key)
         if value is not None and not isinstance(value, bytes):
@@ -118,8 +116,6 @@ class RedisModel:
     def _set(self, client: Client, key: str, value: str, *expiry: str) -> bool:
         self._put(client, key, value.encode(), int(expiry[1]) if expiry else 0)
         return True
-
-    # Keys.
 
     def _del(self, client: Client, *keys: str) -> int:
         gone = [key for key in keys if key in self.held]
@@ -142,16 +138,12 @@ class RedisModel:
         self._report(client, key)
         return True
 
-    # Hashes.
-
     def _hmget(self, client: Client, key: str, *fields: str) -> list[bytes | None]:
         value = self._typed(key, dict)
         return [value.get(field.encode()) for field in fields]
 
     def _hgetall(self, client: Client, key: str) -> dict[bytes, bytes]:
         return dict(self._typed(key, dict))
-
-    # Sets.
 
     def _sadd(self, client: Client, key: str, *members: str) -> int:
         value = self._typed(key, set)
@@ -205,8 +197,6 @@ class RedisModel:
             self.held[key] = kept
             self._report(None, key)
 
-    # Sorted sets.
-
     def _zadd(self, client: Client, key: str, score: str, member: str) -> int:
         value = self._typed(key, Sorted)
         self._put(client, key, Sorted({**value, member.encode(): float(score)}))
@@ -222,8 +212,6 @@ class RedisModel:
         if len(kept) < len(value):
             self._put(client, key, kept or None)
         return len(value) - len(kept)
-
-    # Scripts.
 
     def _script_load(self, client: Client, text: str) -> str:
         name = sha1(text.encode(), usedforsecurity=False).hexdigest()
@@ -242,8 +230,6 @@ class RedisModel:
             raise OutOfMemoryError(_OUT_OF_MEMORY)
         # It counts as written by somebody else: it is reported to the script's own client as well.
         self._put(None, key, value, seconds, by_client=True)
-
-    # Messages.
 
     def _publish(self, client: Client, channel: str, message: str) -> int:
         listening = [one for one in self.clients.values() if channel in one.channels]
@@ -271,8 +257,6 @@ class RedisModel:
         client.reports_to = listener
         client.prefixes = tuple(options[at + 1] for at, word in enumerate(options) if word == "PREFIX")
         return b"OK"
-
-    # Inside.
 
     def _typed(self, key: str, kind: Any) -> Any:
         value = self.held.get(key)

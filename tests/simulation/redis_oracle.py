@@ -78,7 +78,6 @@ class RedisOracle:
                 self._oracle.fail(f"{sender}'s heartbeat at {message.position.token} has another digest [6]")
 
     def _check_right(self, project: ProjectId, sender: Process, now: float) -> None:
-        self.owned(now)
         last = self._owned.get((sender.name, project))
         if last is None or now - last > LEASE_SECONDS + self._oracle.bound(now):
             self._oracle.fail(f"{sender} publishes for {project}, whose lease it has not held for long [5]")

@@ -10,8 +10,8 @@ from sidecar.metrics import Metrics
 from sidecar.redis_cache import RedisCache
 from sidecar.refusals import Refusals
 from sidecar.settings import Settings
+from tests.simulation.clocks import ProcessClock
 from tests.simulation.disk import MemoryDisk
-from tests.simulation.loop import ProcessClock
 from tests.simulation.origin import HttpServer, StandInOrigin
 from tests.simulation.processes import Process
 from tests.simulation.redis_client import StandInClient

@@ -59,6 +59,16 @@ class Workload:
             work = self._set(project, {user: self._rows() for user in chosen}, writer.clock.now())
         self._world.servers.loop.start(writer.process, self._commit(writer, work), "commit")
 
+    async def roll_out(self) -> None:
+        """Restart one sidecar after the other, as a deployment does, until cancelled."""
+        seconds = self._world.plan.rollout
+        while seconds is not None:
+            await asyncio.sleep(self._rng.expovariate(1 / seconds))
+            slot = self._rng.choice(self._world.sidecars)
+            if slot.life.process.state is not State.DEAD:
+                self._world.kill(slot.life.process)
+            slot.start()
+
     async def ask(self) -> None:
         """Ask some sidecar now and then, until cancelled."""
         while True:

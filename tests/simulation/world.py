@@ -136,6 +136,7 @@ class World:
     def restore(self, backup: Database, **changed: Any) -> None:
         """Put the database back; `changed` is what tells that it was."""
         before = self.servers.postgres.committed
+        self.redis_oracle.owned(self.servers.loop.now)
         self.servers.postgres.restore(backup, **changed)
         after = self.servers.postgres.committed
         self._rolled_back = (before.system, before.table_oid) == (after.system, after.table_oid)
@@ -166,10 +167,10 @@ class World:
         workload = Workload(self, Random(f"workload {self.plan.seed}"))
         for _ in range(self.plan.users):
             workload.begin_change()
-        acts = (workload.change, self.faults.run, workload.ask, Promptness(self).watch)
+        acts = (workload.change, self.faults.run, workload.roll_out, workload.ask, Promptness(self).watch)
         tasks = [asyncio.create_task(act()) for act in acts]
         await asyncio.sleep(self.plan.life)
-        for task in tasks[:2]:
+        for task in tasks[:3]:
             task.cancel()
         self._end_faults()
         took = await Recovery(self).run()
@@ -192,7 +193,10 @@ class World:
             self.writers.append(Slot(partial(self._writer, f"writer_{number}")))
         for number, disk in enumerate(self.disks):
             self.sidecars.append(Slot(partial(self._sidecar, f"sidecar_{number}", disk)))
-        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        # A backup from before the first writer looked at the database would not know which database it is.
+        while servers.postgres.committed.identity is None:  # noqa: ASYNC110 - nobody signals it
+            await asyncio.sleep(_HOLD_SECONDS)
+        await asyncio.sleep(rng.uniform(0.0, 0.5))
 
     def _writer(self, name: str) -> WriterProcess:
         return WriterProcess(self.servers, self._process(name), Random(self._rng.random()))
@@ -234,6 +238,8 @@ class World:
 
     def _committed(self, before: Database, after: Database) -> None:
         self.oracle.histories.committed(before, after, self.servers.loop.now)
+        if before.leases is not after.leases:
+            self.redis_oracle.owned(self.servers.loop.now)
 
     def _somebody_is_ahead(self) -> bool:
         for name, project_id in self.servers.projects.items():

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.identifiers import ProjectId, UserId
-from tests.simulation.loop import ProcessClock, VirtualLoop
+from tests.simulation.clocks import ProcessClock
+from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.origin import HttpServer
 from tests.simulation.postgres_engine import engine_on
