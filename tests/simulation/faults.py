@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from common import keys
 from tests.simulation.network import Condition
 from tests.simulation.plan import Fault, Planned
 from tests.simulation.processes import Process, State
+from writer.db.engine import LOST_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.postgres_state import Database
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 _BACKUP_SECONDS: Final = 2.0
 _REFILL_SECONDS: Final = 0.25
-_THROWN_OUT_SECONDS: Final = 0.3
+_THROWN_OUT_SECONDS: Final = 0.4
+_TRIM_SECONDS: Final = 0.02
 _MOST_STEPS: Final = 60
 _JUMPS: Final = (-3600.0, -60.0, -3.0, -0.5, 0.5, 3.0, 60.0, 3600.0)
 
@@ -33,10 +36,8 @@ class Faults:
 
     def __init__(self, world: "World", rng: Random) -> None:
         self.injected: Counter[Fault] = Counter()
-        self.lasting = 0
-        """How many last now."""
-        self.last_at = 0.0
-        """When the last one ended."""
+        self.lasting = 0  # how many last now
+        self.last_at = 0.0  # when the last one ended
         self._world = world
         self._rng = rng
         self._backups: list[Database] = []
@@ -114,13 +115,9 @@ class Faults:
     async def _disturb(self, link: tuple[Process, Process], condition: Condition, seconds: float) -> None:
         network = self._world.servers.network
         self._world.trace("link", *link, condition.name)
-        if condition is Condition.CUT:
-            network.cut(*link)
+        with self._world.disturbing() if condition is Condition.STALLED else nullcontext():
+            (network.stall if condition is Condition.STALLED else network.cut)(*link)
             await asyncio.sleep(seconds)
-        else:
-            network.stall(*link)
-            with self._world.disturbing():
-                await asyncio.sleep(seconds)
         network.heal(*link)
 
     async def _cut_from_postgres(self, seconds: float) -> None:
@@ -129,8 +126,14 @@ class Faults:
         await self._disturb((writer, self._world.servers.postgres.process), condition, seconds)
 
     async def _half_open(self, seconds: float) -> None:
-        for connection in self._world.servers.network.link(*self._any_link()).connections:
+        link = self._any_link()
+        connections = list(self._world.servers.network.link(*link).connections)
+        for connection in connections:
             connection.silent = True
+        if link[1] is self._world.servers.postgres.process:
+            await asyncio.sleep(LOST_AFTER_SECONDS)
+            for connection in connections:
+                connection.reset()
 
     async def _drop(self, seconds: float) -> None:
         open_ones = [c for c in self._world.servers.network.link(*self._any_link()).connections if not c.ended]
@@ -181,8 +184,7 @@ class Faults:
     async def _jump(self, seconds: float) -> None:
         processes = [slot.life.process for slot in self._world.slots]
         database = self._world.servers.postgres.process
-        process = self._rng.choice([*processes, database])
-        jump = self._rng.choice(_JUMPS)
+        process, jump = self._rng.choice([*processes, database]), self._rng.choice(_JUMPS)
         # A database whose clock was set back far would keep the lease of a dead writer for as long.
         process.wall_offset += max(jump, -0.5) if process is database else jump
 
@@ -248,10 +250,11 @@ class Faults:
         sidecar = self._rng.choice(self._world.sidecars).life.process
         for connection in servers.network.link(sidecar, servers.redis.process).connections:
             connection.reset()
-        await asyncio.sleep(self._rng.random() * _THROWN_OUT_SECONDS)
-        for key in sorted(model.held):
-            if key.startswith("billing:changes:"):
-                model.trim(key, self._rng.choice((0, 0, 1, 5)))
+        keep, until = self._rng.choice((0, 0, 1, 5)), servers.loop.now + _THROWN_OUT_SECONDS
+        while servers.loop.now < until:
+            for key in sorted(key for key in model.held if key.startswith("billing:changes:")):
+                model.trim(key, keep)
+            await asyncio.sleep(_TRIM_SECONDS)
 
     # Postgres.
 

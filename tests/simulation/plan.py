@@ -40,7 +40,7 @@ _WEIGHTS: Final[dict[Fault, int]] = {
     Fault.CUT: 6, Fault.STALL: 6, Fault.HALF_OPEN: 5, Fault.DROP: 8, Fault.LOST_ACKNOWLEDGEMENT: 4,
     Fault.PAUSE_WRITER: 7, Fault.PAUSE_SIDECAR: 4, Fault.KILL_WRITER: 5, Fault.KILL_SIDECAR: 4,
     Fault.CUT_FROM_POSTGRES: 3, Fault.FLUSH: 4, Fault.FLUSH_IN_REFILL: 3, Fault.RESTART_REDIS: 3, Fault.FAIL_OVER: 4,
-    Fault.EVICT: 3, Fault.OUT_OF_MEMORY: 3, Fault.READ_ONLY: 2, Fault.DELETE_BY_HAND: 3, Fault.TRIM_LOG: 5,
+    Fault.EVICT: 3, Fault.OUT_OF_MEMORY: 3, Fault.READ_ONLY: 2, Fault.DELETE_BY_HAND: 3, Fault.TRIM_LOG: 7,
     Fault.TRIM_OUTBOX: 3, Fault.RESTORE: 2, Fault.RESTORE_AND_FLUSH: 1, Fault.RESTORE_UNSEEN: 1,
     Fault.RESTART_POSTGRES: 2, Fault.JUMP: 3,
 }  # fmt: skip
