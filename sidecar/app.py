@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from random import Random
+from typing import Protocol
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from aiohttp.web import Application
@@ -17,15 +19,16 @@ from common.identifiers import ProjectId
 from common.listening import listening
 from sidecar.answering import Answerer
 from sidecar.api import Api
-from sidecar.asking import Asker
-from sidecar.bootstrap import Bootstrap
+from sidecar.asking import Asker, UserOrigin
+from sidecar.bootstrap import Bootstrap, SnapshotOrigin
+from sidecar.catchup import ChangesOrigin
 from sidecar.disk import Disk
 from sidecar.fast_connection import FastServer
 from sidecar.fast_lane import FastLane
 from sidecar.follower import Follower
 from sidecar.forward_auth import ForwardAuth
 from sidecar.inbox import Inbox
-from sidecar.keeper import Keeper
+from sidecar.keeper import CopyDisk, Keeper
 from sidecar.management import Management
 from sidecar.metrics import Metrics
 from sidecar.ofrep import Ofrep
@@ -54,11 +57,18 @@ class Sidecar:
     projects: dict[ProjectId, Project]
 
 
+class Origin(ChangesOrigin, SnapshotOrigin, UserOrigin, Protocol):
+    """The writer, as everything here asks it."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
+    """What projects are kept in step by."""
+
     settings: Settings
     cache: RedisCache | None
-    origin: WriterOrigin | None
+    origin: Origin | None
+    disk: CopyDisk | None
     metrics: Metrics
     refusals: Refusals
     clock: Clock
@@ -97,13 +107,19 @@ async def running(settings: Settings) -> AsyncIterator[Sidecar]:
 async def following(settings: Settings) -> AsyncIterator[Followed]:
     """Keep the settings' projects in step until the end; none of them needs to be loaded yet."""
     async with AsyncExitStack() as stack:
-        parts = await _parts(settings, stack)
-        projects = {name: Project(name, settings.policy) for name in settings.projects}
+        yield await stack.enter_async_context(following_with(await _parts(settings, stack)))
+
+
+@asynccontextmanager
+async def following_with(parts: Parts) -> AsyncIterator[Followed]:
+    """The same out of given parts."""
+    async with AsyncExitStack() as stack:
+        projects = {name: Project(name, parts.settings.policy) for name in parts.settings.projects}
         parts.metrics.watch(projects, parts.clock.monotonic)
         asker = Asker(parts.origin, parts.metrics, parts.clock)
         stack.push_async_callback(asker.close)
         tasks = Tasks(lambda name: parts.metrics.crashes.labels(name.split()[0]).inc(), parts.rng)
-        keepers = await _keepers(projects, parts, stack)
+        keepers = _keepers(projects, parts, stack)
         stack.push_async_callback(tasks.stop)
         for project in projects.values():
             _follow(project, parts, tasks, keepers.get(project.id))
@@ -121,7 +137,7 @@ def _served(followed: Followed, settings: Settings, shadow: Shadow) -> Applicati
     return served
 
 
-async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
+async def _parts(settings: Settings, stack: AsyncExitStack) -> Parts:
     metrics = Metrics()
     refusals = Refusals(metrics)
     cache: RedisCache | None = None
@@ -131,34 +147,38 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
         # What a reader process would read over one connection lies on several servers of a cluster.
         shares = None if nodes.spread else Shares(settings.redis_url)
         cache = RedisCache(nodes, refusals, shares)
-    origin: WriterOrigin | None = None
+    origin: Origin | None = None
     if settings.writer_url is not None:
         session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())
         await stack.enter_async_context(session)
         keys = {name: key for name, key in settings.projects.items() if key is not None}
         origin = WriterOrigin(session, settings.writer_url, keys)
-    return _Parts(settings, cache, origin, metrics, refusals, SystemClock(), Random())  # noqa: S311 - jitter only
+    disk = None if settings.snapshot_dir is None else await _disk(settings.snapshot_dir)
+    return Parts(settings, cache, origin, disk, metrics, refusals, SystemClock(), Random())  # noqa: S311 - jitter only
 
 
-async def _keepers(projects: dict[ProjectId, Project], parts: _Parts, stack: AsyncExitStack) -> dict[ProjectId, Keeper]:
-    """What keeps copies on disk; each saves a last time once nothing changes them any more."""
-    settings = parts.settings
-    if settings.snapshot_dir is None:
-        return {}
-    disk = Disk(settings.snapshot_dir)
+async def _disk(folder: Path) -> Disk:
+    disk = Disk(folder)
     try:
         await asyncio.to_thread(disk.prepare)
     except OSError as error:  # an app's own disk is no reason not to answer
         _log.error("cannot use SIDECAR_SNAPSHOT_DIR error=%s; saving is tried all the same", error)
+    return disk
+
+
+def _keepers(projects: dict[ProjectId, Project], parts: Parts, stack: AsyncExitStack) -> dict[ProjectId, Keeper]:
+    """What keeps copies on disk; each saves a last time once nothing changes them any more."""
     keepers: dict[ProjectId, Keeper] = {}
+    if parts.disk is None:
+        return keepers
     for project in projects.values():
-        keeper = Keeper(project, disk, parts.metrics, parts.clock, parts.rng, settings.snapshot_every)
+        keeper = Keeper(project, parts.disk, parts.metrics, parts.clock, parts.rng, parts.settings.snapshot_every)
         stack.push_async_callback(keeper.last_save)
         keepers[project.id] = keeper
     return keepers
 
 
-def _follow(project: Project, parts: _Parts, tasks: Tasks, keeper: Keeper | None) -> None:
+def _follow(project: Project, parts: Parts, tasks: Tasks, keeper: Keeper | None) -> None:
     clock, rng = parts.clock, parts.rng
     inbox = Inbox()
     subscribed: Callable[[], Awaitable[None]] = _at_once

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final, Protocol
 
 from common.clock import SECOND, Clock, Instant
+from common.identifiers import ProjectId
 from common.position import Position
 from sidecar.bootstrap import Loaded
-from sidecar.copy_file import CopyFileError, Head, grant_lines
-from sidecar.disk import Disk, Saved
+from sidecar.copy_file import Contents, CopyFileError, Head, grant_lines
+from sidecar.disk import Saved
 from sidecar.metrics import Metrics
 from sidecar.project import OnDisk, Project
 from sidecar.replica import Copy, Proof
@@ -22,6 +23,18 @@ _UNMOVED: Final = 10
 """Periods after which a copy that did not move is saved again: what it says of its age grows old."""
 
 
+class CopyDisk(Protocol):
+    """Where copies stand; blocking."""
+
+    def read(self, project: ProjectId) -> Contents | None:
+        """The project's copy; None where there is none, CopyFileError where what is there may not be taken."""
+        ...
+
+    def save(self, head: Head, grants: list[list[Any]], pages: list[bytes]) -> Saved:
+        """Put a copy in place of the one before, unless that is newer; `pages` is emptied on the way."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Last:
     position: Position
@@ -31,7 +44,9 @@ class _Last:
 class Keeper:
     """One project's copy in the folder. `every`: seconds between two saves."""
 
-    def __init__(self, project: Project, disk: Disk, metrics: Metrics, clock: Clock, rng: Random, every: float) -> None:
+    def __init__(
+        self, project: Project, disk: CopyDisk, metrics: Metrics, clock: Clock, rng: Random, every: float
+    ) -> None:
         self._project = project
         self._disk = disk
         self._metrics = metrics

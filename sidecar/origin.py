@@ -154,12 +154,17 @@ async def _raise_for(response: ClientResponse) -> None:
     if response.status == HTTPStatus.OK:
         return
     code, detail = _problem(await response.read())
+    raise refusal(response.status, code, detail)
+
+
+def refusal(status: int, code: str, detail: str) -> SourceError:
+    """What an answer of the writer that is none means."""
     kind: type[SourceError] = UnavailableError
     if code == "ahead":
         kind = AheadError
-    elif response.status in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
+    elif status in (HTTPStatus.CONFLICT, HTTPStatus.GONE):
         kind = ChangesGoneError
-    raise kind(f"the writer answers {response.status} {code}: {detail}")
+    return kind(f"the writer answers {status} {code}: {detail}")
 
 
 def _problem(body: bytes) -> tuple[str, str]:

@@ -112,13 +112,24 @@ class Repair:
             except SourceError as error:
                 reasons.append(f"{source}: {error}")
                 continue
-            if loaded.copy.faulty:
+            if self._mends_nothing(loaded.copy, reason):
+                reasons.append(f"{source}: it has not come further itself ({loaded.copy.position.token})")
+            elif loaded.copy.faulty:
                 spare = spare or loaded  # what it holds is right all the same, should there be nothing better
                 reasons.append(f"{source}: what it holds is not whole")
             elif await self._install(loaded, reason, reasons):
                 return
         if spare is None or not await self._install(spare, reason, reasons):
             raise UnavailableError("; ".join(reasons))
+
+    def _mends_nothing(self, copy: Copy, reason: Needed) -> bool:
+        """Whether a copy lacks just what is wanted: a source may be as far behind as we are."""
+        held = self._project.replica.copy
+        if held is None:
+            return False
+        if reason is Needed.EPOCH:
+            return copy.position.epoch <= held.position.epoch
+        return reason is Needed.LOST and held.complete and copy.position <= held.position
 
     async def _fill_from(self, source: Source, target: Position | None, apply: Apply) -> Filled:
         start = self._project.position

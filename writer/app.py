@@ -25,7 +25,7 @@ from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
-from writer.cache.link import background_nodes
+from writer.cache.link import UrlConnector
 from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
 from writer.catalogue.recompute_jobs import RecomputeJobs
@@ -153,7 +153,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         stack.push_async_callback(replica.dispose)
     readings = Readings(engine, replica)
     relay_metrics = RelayMetrics(registry)
-    lineage = LineageKeeper(engine, relay_metrics, relay.notify)
+    lineage = LineageKeeper(engine, relay_metrics, relay.notify, clock)
     transactions = Transactions(engine, lineage)
     recompute = Recompute(settings.grace, clock)
 
@@ -198,7 +198,7 @@ def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
             core.relay.notify()
         return revisions
 
-    settings = RelaySettings(core.settings.redis_url, core.settings.instance, core.settings.cache_ttl)
+    settings = RelaySettings(UrlConnector(core.settings.redis_url), core.settings.instance, core.settings.cache_ttl)
     station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
     background.start("relay", station.run)
     return station.presences
@@ -229,7 +229,9 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
 
 def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
     settings = core.settings
-    redis = background_nodes(settings.redis_url.reveal())
+    redis = UrlConnector(settings.redis_url).nodes(
+        1
+    )  # what is of no consequence keeps off the connection that publishes
     stack.push_async_callback(redis.aclose)
     trace = RedisTrace(redis, core.clock)
     background.start("webhook trace", trace.run)

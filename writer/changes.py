@@ -59,13 +59,21 @@ class ChangesHandler:
         caller = await self._access.project_or_admin(request, request.query.get("project_id"))
         after = _position(request.query.get("epoch", ""), request.query.get("after", ""))
         wait = _wait(request.query.get("wait", "1"))
-        answer = await self._read(caller.project_id, after)
-        if answer.is_empty and wait and not self._ending:
-            await self._news(caller.project_id, after, wait)
-            answer = await self._read(caller.project_id, after)
-        response = web.Response(body=answer.body, content_type="application/json")
+        body = await self.page(caller.project_id, after, wait)
+        response = web.Response(body=body, content_type="application/json")
         response.enable_compression()
         return response
+
+    async def page(self, project_id: int, after: Position, wait: float) -> bytes:
+        """What followed `after`; where that is nothing, the answer comes with the next commit or after `wait` seconds.
+
+        Problems: as of `get`.
+        """
+        answer = await self._read(project_id, after)
+        if answer.is_empty and wait and not self._ending:
+            await self._news(project_id, after, wait)
+            answer = await self._read(project_id, after)
+        return answer.body
 
     async def _news(self, project_id: int, after: Position, wait: float) -> None:
         task = asyncio.create_task(self._heads.beyond(project_id, after, wait))

@@ -6,7 +6,6 @@ old one starts afresh.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.clock import Clock
 from common.position import Position
 from writer.relay.metrics import RelayMetrics
 
@@ -34,26 +34,30 @@ _REFUSALS: Final = {"42501", "42883", "0A000"}  # insufficient privilege, undefi
 class LineageKeeper:
     """Knows which database this is, and begins new epochs."""
 
-    def __init__(self, engine: AsyncEngine, metrics: RelayMetrics, on_rise: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, metrics: RelayMetrics, on_rise: Callable[[], None], clock: Clock) -> None:
         self._engine = engine
         self._asking = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._metrics = metrics
         self._on_rise = on_rise
+        self._clock = clock
         self._believed: dict[int, float] = {}
         self._hearing = asyncio.Lock()
 
     async def check(self) -> None:
         """Compare the database with what is recorded of it; where they differ, every project gets a new epoch."""
-        identity = await self._identity()
         async with self._asking.connect() as connection:
-            row = (await connection.execute(_RECORDED)).one()
-        if row.identity == identity and not row.moved:
-            return
+            identity = await _identity(connection)
+            if await _is_recorded(connection, identity):
+                return
         async with self._engine.begin() as connection:
             risen = await _renew(connection, identity)
         if risen:
             _log.warning("new epochs began: the database is another one projects=%d identity=%s", risen, identity)
             self._risen("lineage")
+
+    async def stands_on(self, connection: AsyncConnection) -> bool:
+        """Whether what `connection` leads to is the database that its epochs began in. `connection`: AUTOCOMMIT."""
+        return await _is_recorded(connection, await _identity(connection))
 
     async def raise_epoch(self, project_id: int, above: Position, seen_in: str) -> bool:
         """Begin a new epoch of one project: `above` was seen in `redis`, `sidecar` or `changes`, and is not committed.
@@ -74,7 +78,7 @@ class LineageKeeper:
             if raised is None:
                 return False
             if hearsay:
-                self._believed[project_id] = time.monotonic()
+                self._believed[project_id] = self._clock.monotonic()
         _log.warning(
             "a new epoch began because revisions went back project_id=%d seen=%s in=%s epoch=%d",
             project_id, above.token, seen_in, raised,
@@ -84,27 +88,33 @@ class LineageKeeper:
 
     def _may_believe(self, project_id: int) -> bool:
         last = self._believed.get(project_id)
-        return last is None or time.monotonic() - last >= HEARSAY_SECONDS
-
-    async def _identity(self) -> str:
-        system = await self._told("SELECT system_identifier::text FROM pg_control_system()")
-        timeline = await self._told("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
-        database = await self._told("SELECT oid::text FROM pg_database WHERE datname = current_database()")
-        return f"{system}:{timeline}:{database}"
-
-    async def _told(self, question: str) -> str:
-        # Some hosts do not tell their customers; a word that stays the same stands in.
-        try:
-            async with self._asking.connect() as connection:
-                return str((await connection.execute(text(question))).scalar_one())
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _REFUSALS:
-                raise
-            return _NOT_TOLD
+        return last is None or self._clock.monotonic() - last >= HEARSAY_SECONDS
 
     def _risen(self, cause: str) -> None:
         self._metrics.epoch_rise(cause)
         self._on_rise()
+
+
+async def _identity(connection: AsyncConnection) -> str:
+    system = await _told(connection, "SELECT system_identifier::text FROM pg_control_system()")
+    timeline = await _told(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+    database = await _told(connection, "SELECT oid::text FROM pg_database WHERE datname = current_database()")
+    return f"{system}:{timeline}:{database}"
+
+
+async def _told(connection: AsyncConnection, question: str) -> str:
+    # Some hosts do not tell their customers; a word that stays the same stands in.
+    try:
+        return str((await connection.execute(text(question))).scalar_one())
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _REFUSALS:
+            raise
+        return _NOT_TOLD
+
+
+async def _is_recorded(connection: AsyncConnection, identity: str) -> bool:
+    row = (await connection.execute(_RECORDED)).one()
+    return bool(row.identity == identity and not row.moved)
 
 
 async def _renew(connection: AsyncConnection, identity: str) -> int:

@@ -83,8 +83,8 @@ class SnapshotHandler:
         await response.prepare(request)
         try:
             async with asyncio.timeout(_MOST_SECONDS):
-                async for lines in _lines(snapshot):
-                    await response.write(lines)
+                async for some in lines(snapshot):
+                    await response.write(some)
                 await response.write_eof()
         except DATABASE_FAULTS as error:
             # The answer has begun: only an end that never comes can tell the reader.
@@ -94,7 +94,8 @@ class SnapshotHandler:
         return response
 
 
-async def _lines(snapshot: ProjectSnapshot) -> AsyncIterator[bytes]:
+async def lines(snapshot: ProjectSnapshot) -> AsyncIterator[bytes]:
+    """The snapshot as it is sent: some whole lines at a time."""
     yield transfer.encode_head(snapshot.head) + b"\n"
     count = 0
     async for chunk in snapshot.documents(with_empty=False):

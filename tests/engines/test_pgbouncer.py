@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from common.clock import SystemClock
 from common.settings import Secret
 from sandbox.ports import free_port
 from sandbox.postgres import PostgresServer
@@ -44,7 +45,7 @@ async def test_statements_of_many_at_once_never_meet_each_others(pooled: Databas
     """Both ways to speak to Postgres, alone and in transactions, over far fewer connections than ask."""
     engine = create_engine(pooled)
     alone = engine.execution_options(isolation_level="AUTOCOMMIT")
-    keeper = LineageKeeper(engine, None, lambda: None)  # type: ignore[arg-type]  # nothing is counted here
+    keeper = LineageKeeper(engine, None, lambda: None, SystemClock())  # type: ignore[arg-type]  # nothing is counted here
     transactions = Transactions(engine, keeper)
     direct = [Statement(f"SELECT CAST(:n AS bigint) + {k} AS found, '{{\"a\":1}}'::jsonb AS body") for k in range(7)]
 

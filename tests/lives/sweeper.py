@@ -49,6 +49,10 @@ class _Nobody:
     async def check(self) -> None:
         """Nobody restores the database here."""
 
+    async def stands_on(self, connection: object) -> bool:
+        """Nobody does."""
+        return True
+
 
 class Sweeper:
     """Sweeps beside the writers, on the same lease and cursor. Use `open` and `sweep`."""

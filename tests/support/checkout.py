@@ -16,6 +16,7 @@ from common.clock import SystemClock
 from common.http import middleware
 from common.settings import Secret
 from sandbox.stripe.server import StripeStandIn
+from tests.support.ledger import Untouched
 from tests.support.window_limiter import WindowLimiter
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
@@ -45,13 +46,6 @@ GRACE = GraceSettings(entitlement=259_200, trial=3_600, past_due=2_592_000)
 PATIENCE = Patience(connect=2, answer=0.4, tries=2, pause=0.01)
 
 Json = dict[str, Any]
-
-
-class Untouched:
-    """A lineage that nobody restores."""
-
-    async def check(self) -> None:
-        """Find nothing."""
 
 
 @dataclass

@@ -16,6 +16,7 @@ from common.clock import SECOND, Instant
 from common.identifiers import FeatureCode, UserId
 from common.settings import Secret
 from tests.support import stripe_objects as stripe
+from tests.support.ledger import Untouched
 from tests.support.stripe_objects import Json
 from writer import outbox
 from writer.apply.applier import Applier
@@ -54,13 +55,6 @@ class StoppedClock:
     def monotonic(self) -> float:
         """The same, in seconds."""
         return self.at
-
-
-class Untouched:
-    """A lineage that nobody restores."""
-
-    async def check(self) -> None:
-        """Find nothing."""
 
 
 @dataclass

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.catalogue import Feature, Kind
-from common.clock import SystemClock
+from common.clock import Instant, SystemClock
 from common.document import Entitlement
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
@@ -25,6 +25,17 @@ CLOCK = SystemClock()
 def open_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
     """The writer's own engine on a test's database. Dispose of it."""
     return create_engine(DatabaseSettings(Secret(database_url), None, pool_size, 30, 10, 30))
+
+
+class Untouched:
+    """A lineage that nobody restores."""
+
+    async def check(self) -> None:
+        """Find nothing."""
+
+    async def stands_on(self, connection: AsyncConnection) -> bool:
+        """It always does."""
+        return True
 
 
 class Ledger:
@@ -50,26 +61,12 @@ class Ledger:
     async def change_many(self, users: dict[str, Iterable[Entitlement]]) -> list[Revision]:
         """A revision for each user, in one transaction."""
         async with self.engine.begin() as connection:
-            refs = await lock_users(connection, [UserKey(self.project_id, UserId(user)) for user in users])
-            found = await connection.execute(_DIGESTS, {"refs": list(refs.values())})
-            digests = {row.user_ref: int.from_bytes(row.digest, "big") for row in found}
-            version = await connection.execute(_VERSION, {"id": self.project_id})
-            catalog_version = version.scalar_one()
-            changes = [
-                UserChange(
-                    self.project_id, ref, key.user_id, tuple(users[key.user_id]), catalog_version, digests.get(ref, 0)
-                )
-                for key, ref in refs.items()
-            ]
-            return await outbox.append_users(connection, changes, Cause("test"), CLOCK.now())
+            return await append(connection, self.project_id, users, CLOCK.now())
 
     async def edit(self, *codes: str) -> None:
         """One revision: a catalogue with these plain features."""
-        features = {FeatureCode(code): Feature(FeatureCode(code), Kind.PLAIN) for code in codes}
         async with self.engine.begin() as connection:
-            version = (await connection.execute(_VERSION, {"id": self.project_id})).scalar_one() + 1
-            definition = Definition(version, features)
-            await outbox.append_catalogue(connection, self.project_id, definition, actor="test", now=CLOCK.now())
+            await append_features(connection, self.project_id, codes, CLOCK.now())
 
     async def head(self) -> Position:
         """The newest committed position."""
@@ -81,6 +78,28 @@ class Ledger:
         async with self.engine.begin() as connection:
             result = await connection.execute(text(statement), parameters)
             return list(result) if result.returns_rows else []
+
+
+async def append(
+    connection: AsyncConnection, project_id: int, users: dict[str, Iterable[Entitlement]], now: Instant
+) -> list[Revision]:
+    """A revision for each user, in the connection's transaction."""
+    refs = await lock_users(connection, [UserKey(project_id, UserId(user)) for user in users])
+    found = await connection.execute(_DIGESTS, {"refs": list(refs.values())})
+    digests = {row.user_ref: int.from_bytes(row.digest, "big") for row in found}
+    version = (await connection.execute(_VERSION, {"id": project_id})).scalar_one()
+    changes = [
+        UserChange(project_id, ref, key.user_id, tuple(users[key.user_id]), version, digests.get(ref, 0))
+        for key, ref in refs.items()
+    ]
+    return await outbox.append_users(connection, changes, Cause("test"), now)
+
+
+async def append_features(connection: AsyncConnection, project_id: int, codes: Iterable[str], now: Instant) -> None:
+    """One revision, in the connection's transaction: a catalogue with these plain features."""
+    features = {FeatureCode(code): Feature(FeatureCode(code), Kind.PLAIN) for code in codes}
+    version = (await connection.execute(_VERSION, {"id": project_id})).scalar_one() + 1
+    await outbox.append_catalogue(connection, project_id, Definition(version, features), actor="test", now=now)
 
 
 _ADD_PROJECT = text("""

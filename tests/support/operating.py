@@ -103,7 +103,7 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
     engine = create_engine(DatabaseSettings(Secret(database_url), None, 10, 30, 10, 30))
     clock = MovableClock()
     registry = CollectorRegistry()
-    transactions = Transactions(engine, LineageKeeper(engine, RelayMetrics(registry), lambda: None))
+    transactions = Transactions(engine, LineageKeeper(engine, RelayMetrics(registry), lambda: None, SystemClock()))
     recompute = Recompute(GRACE, clock)
     commits: list[None] = []
     operations = Operations(engine, transactions, recompute, clock, lambda: commits.append(None))

@@ -20,7 +20,7 @@ from common.settings import Secret
 from common.wire import Change, Heartbeat, Message
 from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
-from writer.cache.link import RedisLink
+from writer.cache.link import RedisLink, UrlConnector
 from writer.cache.redis_cache import RedisCache
 from writer.lineage import LineageKeeper
 from writer.outbox import OutboxEntry
@@ -44,9 +44,9 @@ class Relaying:
         self.metrics = RelayMetrics(self.registry)
         self.wakeup = Wakeup()
         self.heads = Heads(engine, self.wakeup)
-        self.lineage = LineageKeeper(engine, self.metrics, self.wakeup.notify)
+        self.lineage = LineageKeeper(engine, self.metrics, self.wakeup.notify, SystemClock())
         self.recomputed: list[tuple[int, UserId]] = []
-        settings = RelaySettings(Secret(redis_url), instance, cache_ttl)
+        settings = RelaySettings(UrlConnector(Secret(redis_url)), instance, cache_ttl)
         self.station = RelayStation(
             settings, engine, self.heads, self.lineage, SystemClock(), self.metrics, self._recompute
         )
@@ -81,7 +81,7 @@ class LooseRelay:
 
     def __init__(self, engine: AsyncEngine, redis_url: str, instance: str) -> None:
         clock = SystemClock()
-        self._link = RedisLink(redis_url)
+        self._link = RedisLink(UrlConnector(Secret(redis_url)))
         commands = RedisCommands(self._link)
         self.cache = RedisCache(commands, None)
         self.copy = CacheCopy(commands, None)

@@ -1,6 +1,7 @@
 """Commands to Redis, sent together, with every reply looked at."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1
 from typing import Any, Final, TypeVar
 
@@ -31,13 +32,18 @@ class RedisCommands:
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
+        self._turn = asyncio.Lock()
+        """Whose it is may use the one connection that writes."""
 
-    async def write(self, commands: Sequence[Command]) -> list[Any]:
-        """Replies in order. Refusals that callers know stand among them as exceptions; any other is a fault."""
-        replies = await _sent(self._link.writing.send(commands))
+    async def write(self, commands: Sequence[Command], is_timely: Callable[[], bool] | None = None) -> list[Any]:
+        """Replies in order. Refusals that callers know stand among them as exceptions; any other is a fault.
+
+        `is_timely` is asked once the connection is free: False is a fault, and nothing is sent.
+        """
+        replies = await self._write(commands, is_timely)
         if any(isinstance(reply, NoScriptError) for reply in replies):
             await _sent(self._link.writing.send_everywhere([("SCRIPT", "LOAD", text) for text in _SHAS]))
-            replies = await _sent(self._link.writing.send(commands))  # each may be repeated without effect
+            replies = await self._write(commands)  # each command may be repeated without effect
         return _judged(replies)
 
     async def write_steps(self, *steps: Sequence[Command]) -> list[Any]:
@@ -52,6 +58,23 @@ class RedisCommands:
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order, as `write` gives them."""
         return _judged(await _sent(self._link.reading.send(commands)))
+
+    async def _write(self, commands: Sequence[Command], is_timely: Callable[[], bool] | None = None) -> list[Any]:
+        # Whoever gives up waiting must not let the next one go while the connection is still in use.
+        task = asyncio.ensure_future(self._in_turn(commands, is_timely))
+        task.add_done_callback(_retrieve)
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, commands: Sequence[Command], is_timely: Callable[[], bool] | None) -> list[Any]:
+        async with self._turn:
+            if is_timely is not None and not is_timely():
+                raise CacheFaultError("the connection was busy for too long")
+            return await _sent(self._link.writing.send(commands))
+
+
+def _retrieve(task: "asyncio.Future[list[Any]]") -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 async def _sent(sending: Awaitable[T]) -> T:

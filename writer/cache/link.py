@@ -5,8 +5,8 @@ own plain writes out when it reports changed keys (client-side caching, NOLOOP);
 """
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -16,6 +16,7 @@ from common import keys
 from common.redis_nodes import Nodes, nodes_of
 from common.redis_pool import OnConnect, open_pool
 from common.redis_url import NodeAddress, RedisUrl, parse
+from common.settings import Secret
 from writer.cache import scripts as cache_scripts
 
 _log = logging.getLogger(__name__)
@@ -26,16 +27,50 @@ _READERS: Final = 2
 _PREFIXES: Final = ("PREFIX", keys.DOCUMENT_PREFIX, "PREFIX", keys.PROJECT_PREFIX)
 
 
+Begin = Callable[[NodeAddress | None], OnConnect]
+"""What is said first on each connection to a server."""
+
+
+class RedisConnector(Protocol):
+    """How Redis is reached; nothing is connected before it is used, and no command is repeated by itself."""
+
+    def nodes(self, connections: int, begin: Begin | None = None) -> Nodes:
+        """At most so many connections to each server."""
+        ...
+
+    def listening_pool(self, address: NodeAddress | None) -> ConnectionPool:
+        """For one connection to a server that waits for messages without an end."""
+        ...
+
+
+class UrlConnector:
+    """Reaches what a Redis URL names."""
+
+    def __init__(self, url: Secret) -> None:
+        self._url = parse(url.reveal())
+
+    def nodes(self, connections: int, begin: Begin | None = None) -> Nodes:
+        """One server, the primary that sentinels name, or a cluster's primaries."""
+
+        def client(address: NodeAddress | None) -> Redis:
+            said = None if begin is None else begin(address)
+            return Redis(connection_pool=_pool(self._url, address, connections, said))
+
+        return nodes_of(self._url, client)
+
+    def listening_pool(self, address: NodeAddress | None) -> ConnectionPool:
+        """In the older protocol, whose messages are plain."""
+        return _pool(self._url, address, 1, socket_timeout=None)
+
+
 class RedisLink:
     """Connections to what a Redis URL names; none is opened before it is used."""
 
-    def __init__(self, url: str) -> None:
-        self._url = parse(url)
-        self.writing: Nodes = nodes_of(self._url, self._writer)
-        self.reading: Nodes = nodes_of(
-            self._url, lambda address: Redis(connection_pool=_pool(self._url, address, _READERS))
-        )
+    def __init__(self, connector: RedisConnector) -> None:
+        self._connector = connector
         self._listeners: dict[NodeAddress | None, int] = {}
+        self.writing = connector.nodes(1, self._begin)
+        self.reading = connector.nodes(_READERS)
 
     async def addresses(self) -> Sequence[NodeAddress | None]:
         """The servers that hold keys, each of which has to be listened to."""
@@ -43,7 +78,7 @@ class RedisLink:
 
     def listening_pool(self, address: NodeAddress | None) -> ConnectionPool:
         """For one connection that waits for messages without an end."""
-        return _pool(self._url, address, 1, socket_timeout=None)
+        return self._connector.listening_pool(address)
 
     async def report_changes_to(self, address: NodeAddress | None, client_id: int) -> None:
         """Have a server tell its client `client_id` of every change to our keys that is not made over `writing`."""
@@ -58,7 +93,7 @@ class RedisLink:
         await self.writing.aclose()
         await self.reading.aclose()
 
-    def _writer(self, address: NodeAddress | None) -> Redis:
+    def _begin(self, address: NodeAddress | None) -> OnConnect:
         async def begin(connection: AbstractConnection) -> None:
             # Loaded ahead, so that a batch is not refused in its middle and sent again.
             for script in cache_scripts.ALL:
@@ -73,13 +108,7 @@ class RedisLink:
                 # The listener is gone too; once it is back it asks for reports again.
                 _log.debug("the listener for changed keys is gone")
 
-        return Redis(connection_pool=_pool(self._url, address, 1, begin))
-
-
-def background_nodes(url: str) -> Nodes:
-    """For what is of no consequence: its traffic is kept off the connection that publishes."""
-    parsed = parse(url)
-    return nodes_of(parsed, lambda address: Redis(connection_pool=_pool(parsed, address, 1)))
+        return begin
 
 
 def _tracking(client_id: int) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Redis as the relay writes it: each change in order, conditionally, with every reply looked at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from common import catalogue as catalogues
@@ -51,9 +51,9 @@ class RedisCache:
         )
         return Advanced(reply.decode())
 
-    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat) -> None:
-        """Tell how far the project has come."""
-        await self._commands.write([("PUBLISH", keys.channel(project), wire.encode(heartbeat))])
+    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat, is_timely: Callable[[], bool]) -> None:
+        """Tell how far the project has come, unless it is too late for that once it can be sent: CacheFaultError."""
+        await self._commands.write([("PUBLISH", keys.channel(project), wire.encode(heartbeat))], is_timely)
 
     def _written(self, project: ProjectId, change: Change) -> Command:
         if not isinstance(change, UserChanged):

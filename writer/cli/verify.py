@@ -9,7 +9,7 @@ from common.settings import Secret
 from writer import settings
 from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
-from writer.cache.link import RedisLink
+from writer.cache.link import RedisLink, UrlConnector
 from writer.cli.progress import Show, progress
 from writer.cli.session import Exit, json_option, on_ground, print_json, print_table, told
 from writer.operations.operating import Ground
@@ -68,7 +68,7 @@ def verify(*, projects: tuple[str, ...], patience: float, as_json: bool) -> None
 async def _verify(ground: Ground, redis_url: Secret, asked: _Asked) -> list[Report]:
     operations = ground.operations()
     listed = [await operations.project(name) for name in asked.projects] or await operations.list_projects()
-    link = RedisLink(redis_url.reveal())
+    link = RedisLink(UrlConnector(redis_url))
     commands = RedisCommands(link)
     verifier = Verifier(
         Heads(ground.engine, Wakeup()),

@@ -25,11 +25,18 @@ class CatalogueMovedError(Exception):
 
 
 class LineageMovedError(Exception):
-    """The project's table is not the one its epoch began in (a restore): a new epoch must begin first."""
+    """The database, or a project's table, is not what its epoch began in (a restore): a new epoch must begin first."""
+
+
+_KNOWN: Final = "lineage_known"
 
 
 class Lineage(Protocol):
     """Begins a new epoch where revisions may have gone back."""
+
+    async def stands_on(self, connection: AsyncConnection) -> bool:
+        """Whether a connection leads to the database that its epochs began in."""
+        ...
 
     async def check(self) -> None:
         """Compare the database with what is recorded of it, and renew the epochs where they differ."""
@@ -53,6 +60,7 @@ class Transactions:
             last = attempt == _ATTEMPTS
             async with direct.connected(self._engine) as connection:
                 try:
+                    await self._recognise(connection)
                     await direct.begin(connection)
                     result = await work(connection)
                 except LineageMovedError:
@@ -74,6 +82,13 @@ class Transactions:
                     return result
             await self._before_repeating(attempt, renew=renew)
         raise AssertionError("unreachable")
+
+    async def _recognise(self, connection: AsyncConnection) -> None:
+        # A server that was restored meanwhile has ended every connection: it is enough to look at each new one.
+        if _KNOWN not in connection.info:
+            if not await self._lineage.stands_on(connection):
+                raise LineageMovedError
+            connection.info[_KNOWN] = True
 
     async def _before_repeating(self, attempt: int, *, renew: bool) -> None:
         if renew:

@@ -39,7 +39,7 @@ async def grounded(settings: OperatorSettings, *, application_name: str) -> Asyn
     """An engine of one's own and what belongs to it, closed at the end."""
     engine = create_engine(settings.database, application_name=application_name)
     clock = SystemClock()
-    lineage = LineageKeeper(engine, RelayMetrics(CollectorRegistry()), on_rise=_nobody)
+    lineage = LineageKeeper(engine, RelayMetrics(CollectorRegistry()), _nobody, clock)
     try:
         yield Ground(engine, Transactions(engine, lineage), Recompute(settings.grace, clock), clock)
     finally:

@@ -31,6 +31,8 @@ BURST: Final = 100
 """Changes published without a pause: a subscriber's output buffer at Redis is finite."""
 _BURST_ROWS: Final = 2_000  # of entitlements, which a burst of large documents reaches first
 PAUSE_SECONDS: Final = 0.005
+TIMELY_SECONDS: Final = 0.5
+"""How long ago a head may have been read that a heartbeat tells of: ages are counted from when it arrives."""
 
 
 class CacheFaultError(Exception):
@@ -90,8 +92,8 @@ class Cache(Protocol):
         """Say that Redis holds `standing`, if it held everything up to `behind`."""
         ...
 
-    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat) -> None:
-        """Tell how far the project has come."""
+    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat, is_timely: Callable[[], bool]) -> None:
+        """Tell how far the project has come, unless it is too late for that once it can be sent: CacheFaultError."""
         ...
 
 
@@ -161,6 +163,7 @@ class ProjectRelay:
         if self.position is None:
             await self._begin(self.lease.cursor)
         position = self._at()
+        read_at = self._clock.monotonic()
         page = await self._outbox.page(self.lease.project_id, position, PAGE)
         if page.head.position.epoch != position.epoch:
             await self._begin(position)
@@ -171,7 +174,10 @@ class ProjectRelay:
             await self._skip(page.head.standing)
         self._metrics.lag(self.lease.project, page.head.position.revision - self._at().revision)
         if self.next_heartbeat == 0.0:
-            await self._send_heartbeat(page.head.position)
+            if self._clock.monotonic() - read_at > TIMELY_SECONDS:
+                read_at = self._clock.monotonic()
+                page = await self._outbox.page(self.lease.project_id, self._at(), 1)
+            await self._send_heartbeat(page.head.position, read_at)
         return self._at() < page.head.position
 
     async def _begin(self, cursor: Position) -> None:
@@ -220,16 +226,21 @@ class ProjectRelay:
         if advanced in {Advanced.MISSING, Advanced.BEHIND}:
             self._on_damage(f"Redis is {advanced.value}")
 
-    async def _send_heartbeat(self, head: Position) -> None:
-        self._heartbeat_due = self._clock.monotonic() + HEARTBEAT_SECONDS
-        if self.standing is None:
+    async def _send_heartbeat(self, head: Position, read_at: float) -> None:
+        """Tell of `head`, which was read at `read_at` (monotonic seconds) or later."""
+        if self.standing is None or head.epoch != self.standing.position.epoch:
+            self._heartbeat_due = self._clock.monotonic() + HEARTBEAT_SECONDS
             return  # nothing says what is true here; the next revision will
         async with self.order:
             if not self.holds:
                 raise LeaseLostError
             at = self.standing
             beat = Heartbeat(*at.position, head.revision, at.count, at.digest, self._clock.now())
-            await self._cache.heartbeat(self.lease.project, beat)
+            # Redis may have let us wait: what was true before that would pass for what is true now.
+            await self._cache.heartbeat(
+                self.lease.project, beat, lambda: self._clock.monotonic() - read_at <= TIMELY_SECONDS
+            )
+        self._heartbeat_due = self._clock.monotonic() + HEARTBEAT_SECONDS
 
     def _at(self) -> Position:
         if self.position is None:

@@ -28,7 +28,7 @@ class Refilled(StrEnum):
 
     WHOLE = "whole"
     AGAIN = "again"
-    """Redis was emptied meanwhile, or another epoch began: start again."""
+    """Redis was emptied meanwhile, another epoch began or is about to: start again."""
 
 
 class Refill:
@@ -49,8 +49,11 @@ class Refill:
         token = uuid4().hex
         held = (await self._cache.holding(project, 0)).position
         await self._cache.begin_refill(project, token)
+        relayed = self._relay.position
         async with self._snapshots.open(self._relay.lease.project_id) as snapshot:
             epoch = snapshot.head.position.epoch
+            if relayed is not None and relayed.epoch == epoch and relayed > snapshot.head.position:
+                return Refilled.AGAIN  # the database went back: a new epoch is about to begin
             await self._retire_unknown(snapshot)
             self._relay.met(await self._cache.write_catalogue(project, snapshot.head.catalogue))
             await self._mend_log(epoch)

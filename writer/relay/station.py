@@ -12,10 +12,9 @@ from common import keys
 from common.background import supervise
 from common.clock import Clock
 from common.identifiers import ProjectId
-from common.settings import Secret
 from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
-from writer.cache.link import RedisLink
+from writer.cache.link import RedisConnector, RedisLink
 from writer.cache.redis_cache import RedisCache
 from writer.lineage import LineageKeeper
 from writer.relay.backlog import Backlog
@@ -38,9 +37,9 @@ _PRESENCE_PREFIX: Final = f"{keys.PROJECT_PREFIX}sidecar"
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """What the relay is told: where Redis is, this writer's name, and `CACHE_TTL` in seconds."""
+    """What the relay is told: how to reach Redis, this writer's name, and `CACHE_TTL` in seconds."""
 
-    redis_url: Secret
+    redis: RedisConnector
     instance: str
     cache_ttl: float | None = None
 
@@ -58,7 +57,7 @@ class RelayStation:
         metrics: RelayMetrics,
         recompute_user: RecomputeUser,
     ) -> None:
-        self._link = RedisLink(settings.redis_url.reveal())
+        self._link = RedisLink(settings.redis)
         commands = RedisCommands(self._link)
         self.presences = Presences(commands, clock)
         """For the admin API: which sidecars there are."""

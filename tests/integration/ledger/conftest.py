@@ -11,6 +11,7 @@ from common.catalogue import Feature, Kind
 from common.clock import SystemClock
 from common.identifiers import FeatureCode, UserId
 from common.settings import Secret
+from tests.support.ledger import Untouched
 from writer import outbox
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions
@@ -22,13 +23,6 @@ from writer.settings import DatabaseSettings, GraceSettings
 EXPORT = FeatureCode("export")
 SEATS = FeatureCode("seats")
 FEATURES = {EXPORT: Feature(EXPORT), SEATS: Feature(SEATS, Kind.LIMIT)}
-
-
-class Untouched:
-    """A lineage that nobody restores."""
-
-    async def check(self) -> None:
-        """Find nothing."""
 
 
 @dataclass

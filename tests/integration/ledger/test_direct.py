@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.settings import Secret
-from tests.integration.ledger.conftest import Ledger, Untouched
+from tests.integration.ledger.conftest import Ledger
+from tests.support.ledger import Untouched
 from writer.db.direct import Statement, begin, connected
 from writer.db.engine import create_engine
 from writer.db.transaction import Transactions

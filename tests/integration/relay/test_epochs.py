@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import keys
+from common.clock import SystemClock
 from common.identifiers import UserId
 from common.position import Position
 from sandbox.binaries import find_postgres
@@ -27,7 +28,7 @@ from writer.relay.metrics import RelayMetrics
 
 def _keeper(engine: AsyncEngine) -> tuple[LineageKeeper, list[str]]:
     rises: list[str] = []
-    return LineageKeeper(engine, RelayMetrics(CollectorRegistry()), lambda: rises.append("risen")), rises
+    return LineageKeeper(engine, RelayMetrics(CollectorRegistry()), lambda: rises.append("risen"), SystemClock()), rises
 
 
 async def test_the_same_database_keeps_its_epochs(ledger: Ledger, engine: AsyncEngine) -> None:

@@ -57,7 +57,7 @@ async def writer(engine: AsyncEngine, ledger: Ledger) -> AsyncIterator[_Writer]:
     """Both routes over HTTP, with heads that are kept current."""
     wakeup = Wakeup()
     heads = Heads(engine, wakeup)
-    lineage = LineageKeeper(engine, RelayMetrics(CollectorRegistry()), wakeup.notify)
+    lineage = LineageKeeper(engine, RelayMetrics(CollectorRegistry()), wakeup.notify, SystemClock())
     access = OneProject(ledger)
     backlog = _CountingBacklog(engine)
     changes = ChangesHandler(backlog, heads, lineage, access, SystemClock())

@@ -17,6 +17,7 @@ from common import keys, wire
 from common.clock import SystemClock
 from common.document import Document
 from common.identifiers import UserId
+from common.settings import Secret
 from sidecar.app import running
 from sidecar.settings import Settings
 from tests.support.history import grant
@@ -25,7 +26,7 @@ from tests.support.relaying import Relaying, StartRelay, document_at, meta_at
 from tests.support.waiting import eventually, until
 from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
-from writer.cache.link import RedisLink
+from writer.cache.link import RedisLink, UrlConnector
 from writer.cli import main
 from writer.relay.backlog import Backlog
 from writer.relay.heads import Heads
@@ -101,7 +102,7 @@ async def place(ledger: Ledger, redis: Redis, redis_url: str, start_relay: Start
     relaying = await start_relay()
     await _whole(ledger, redis, relaying)
     await relaying.stop()
-    link = RedisLink(redis_url)
+    link = RedisLink(UrlConnector(Secret(redis_url)))
     commands = RedisCommands(link)
     verifier = Verifier(
         Heads(ledger.engine, Wakeup()),

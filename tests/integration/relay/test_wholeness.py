@@ -164,6 +164,21 @@ async def test_a_refill_that_was_flushed_midway_does_not_claim_to_be_whole(
     assert await is_whole(ledger, redis)
 
 
+async def test_a_refill_from_a_database_that_went_back_does_not_claim_what_was_relayed_before(
+    ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine
+) -> None:
+    """Until the new epoch begins Redis is said to hold nothing: what was relayed before the restore is not in it."""
+    await ledger.change_many({f"user_{n}": [grant()] for n in range(3)})
+    async with LooseRelay(engine, redis_url, "writer") as loose:
+        await loose.take()
+        await loose.relay.turn()
+        await redis.flushall()
+        await ledger.query("DELETE FROM documents WHERE revision = 3")
+        await ledger.query("UPDATE projects SET revision = 2")
+        assert await loose.refill() is Refilled.AGAIN
+        assert await meta_at(redis, ledger.project) is None
+
+
 async def test_a_refill_left_over_by_a_dead_writer_is_done_again(
     ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine, start_relay: StartRelay
 ) -> None:

@@ -1,6 +1,6 @@
 """The relay's own decisions, turn by turn, with Redis and the outbox played by the test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -28,6 +28,8 @@ class _World:
         self.cursor = Position(0, 0)
         self.ours = True
         self.fault_after: int | None = None
+        self.busy = self.slow = 0.0
+        self.while_told: Callable[[], None] = lambda: None
         self.answer = Advanced.ADVANCED
         self.told: list[Change | Heartbeat] = []
         self.held: list[Standing] = []
@@ -85,6 +87,8 @@ class _Cache:
         self._world = world
 
     async def publish(self, project: ProjectId, changes: Sequence[Change]) -> Published:
+        self._world.seconds += self._world.slow
+        self._world.while_told()
         for change in changes:
             if self._world.fault_after is not None and len(self._world.told) >= self._world.fault_after:
                 raise CacheFaultError("away")
@@ -95,7 +99,10 @@ class _Cache:
         self._world.held.append(standing)
         return self._world.answer
 
-    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat) -> None:
+    async def heartbeat(self, project: ProjectId, heartbeat: Heartbeat, is_timely: Callable[[], bool]) -> None:
+        self._world.seconds += self._world.busy
+        if not is_timely():
+            raise CacheFaultError("too late")
         self._world.told.append(heartbeat)
 
 
@@ -164,6 +171,28 @@ async def test_a_heartbeat_stands_at_what_was_relayed(world: _World) -> None:
     await world.relay.turn()
     assert isinstance(world.told[-1], Heartbeat)
     assert len(world.told) == 6
+
+
+async def test_a_heartbeat_that_had_to_wait_is_not_sent(world: _World) -> None:
+    """What was committed when the relay looked is no news once Redis lets it speak: it looks again, and says that."""
+    world.change(1)
+    world.busy = 0.6
+    with pytest.raises(CacheFaultError):
+        await world.relay.turn()
+    world.change(1)
+    world.busy = 0.0
+    await world.relay.turn()
+    assert [(beat.revision, beat.head) for beat in world.told if isinstance(beat, Heartbeat)] == [(3, 3)]
+
+
+async def test_a_head_that_was_read_long_ago_is_read_again(world: _World) -> None:
+    """Where relaying took its time, the heartbeat tells of what was committed meanwhile."""
+    world.change(BURST + 1)
+    world.slow = 0.4
+    world.while_told = lambda: world.change(1) if not world.told else None
+    await world.relay.turn()
+    beats = [beat for beat in world.told if isinstance(beat, Heartbeat)]
+    assert [(beat.revision, beat.head) for beat in beats] == [(BURST + 2, BURST + 3)]
 
 
 async def test_a_heartbeat_is_withheld_while_nothing_is_known(world: _World) -> None:
