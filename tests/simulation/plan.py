@@ -119,3 +119,11 @@ def idle(seed: int) -> Plan:
     drawn = plan(seed)
     lost = Planned(drawn.life - _IDLE_SECONDS, Fault.TRIM_LOG, 0.0)
     return replace(drawn, faults=(lost,), pause=_IDLE_PAUSE, rollout=None)
+
+
+def refilling(seed: int) -> Plan:
+    """A world in which Redis is emptied again and again, each time in the middle of a refill."""
+    drawn = plan(seed)
+    times = range(1, int(drawn.life))
+    faults = tuple(Planned(float(at), Fault.FLUSH_IN_REFILL, 0.0) for at in times)
+    return replace(drawn, faults=faults, rollout=None)
