@@ -36,8 +36,7 @@ class Faults:
 
     def __init__(self, world: "World", rng: Random) -> None:
         self.injected: Counter[Fault] = Counter()
-        self.lasting = 0  # how many last now
-        self.last_at = 0.0  # when the last one ended
+        self.lasting, self.last_at = 0, 0.0  # how many last now, and when the last one ended
         self._world = world
         self._rng = rng
         self._backups: list[Database] = []
@@ -250,7 +249,8 @@ class Faults:
         sidecar = self._rng.choice(self._world.sidecars).life.process
         for connection in servers.network.link(sidecar, servers.redis.process).connections:
             connection.reset()
-        keep, until = self._rng.choice((0, 0, 1, 5)), servers.loop.now + _THROWN_OUT_SECONDS
+        self._world.workload.begin_change()  # which it does not hear, and does not find in the log
+        keep, until = self._rng.choice((0, 0, 0, 5)), servers.loop.now + _THROWN_OUT_SECONDS
         while servers.loop.now < until:
             for key in sorted(key for key in model.held if key.startswith("billing:changes:")):
                 model.trim(key, keep)

@@ -1,6 +1,6 @@
 """What a seed decides: how large the world is, how long it lives, and which faults it meets when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import Final
@@ -49,6 +49,8 @@ _STORM_SECONDS: Final = 0.6
 _CALM: Final = 0.1
 """In so many worlds nothing goes wrong: sidecars only come and go, and what is committed must be there at once."""
 _ROLLOUT_SECONDS: Final = 0.7
+_IDLE_PAUSE: Final = 2.0
+_IDLE_SECONDS: Final = 0.45
 
 _ONCE: Final = frozenset({Fault.RESTORE_UNSEEN})
 """On a sidecar's word a writer begins one epoch in ten minutes: a second such rollback would wait for that."""
@@ -110,3 +112,18 @@ def plan(seed: int) -> Plan:
         faults=() if calm else tuple(faults),
         rollout=_ROLLOUT_SECONDS if calm else None,
     )
+
+
+def idle(seed: int) -> Plan:
+    """A world in which little changes, and the change log is lost in the end: no later change shows what was missed."""
+    drawn = plan(seed)
+    lost = Planned(drawn.life - _IDLE_SECONDS, Fault.TRIM_LOG, 0.0)
+    return replace(drawn, faults=(lost,), pause=_IDLE_PAUSE, rollout=None)
+
+
+def refilling(seed: int) -> Plan:
+    """A world in which Redis is emptied again and again, each time in the middle of a refill."""
+    drawn = plan(seed)
+    times = range(1, int(drawn.life))
+    faults = tuple(Planned(float(at), Fault.FLUSH_IN_REFILL, 0.0) for at in times)
+    return replace(drawn, faults=faults, rollout=None)

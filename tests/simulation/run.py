@@ -3,7 +3,7 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,11 +11,13 @@ from typing import Final
 import pytest
 
 from tests.simulation.breaks import BREAKS
-from tests.simulation.plan import Fault, plan
+from tests.simulation.plan import Fault, Plan, idle, plan, refilling
 from tests.simulation.world import Outcome, World
 
 _SHOWN: Final = 60
 _BETWEEN_COLLECTIONS: Final = 20
+_WORLDS: Final = {"trust_an_empty_log": idle, "refill_without_its_token": refilling}
+"""In which worlds a break is looked for that seldom meets what shows it elsewhere."""
 
 
 @dataclass(slots=True)
@@ -55,11 +57,11 @@ class Total:
         )
 
 
-def outcomes(seeds: Iterable[int]) -> Iterator[Outcome]:
+def outcomes(seeds: Iterable[int], planned: Callable[[int], Plan] = plan) -> Iterator[Outcome]:
     """Each seed's world, lived."""
     with _collecting_between():
         for number, seed in enumerate(seeds):
-            yield World(plan(seed)).run()
+            yield World(planned(seed)).run()
             if number % _BETWEEN_COLLECTIONS == 0:
                 gc.collect()
 
@@ -74,7 +76,8 @@ def caught(name: str, seeds: Iterable[int]) -> Outcome | None:
     """The first of the worlds in which a break is noticed; None where none notices it."""
     with pytest.MonkeyPatch.context() as patch:
         BREAKS[name](patch)
-        return next((outcome for outcome in outcomes(seeds) if outcome.violation is not None), None)
+        planned = _WORLDS.get(name, plan)
+        return next((outcome for outcome in outcomes(seeds, planned) if outcome.violation is not None), None)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.plan import Fault, plan
+from tests.simulation.plan import Fault, idle, plan
 from tests.simulation.run import Total, outcomes, told
 from tests.simulation.world import World
 
@@ -26,6 +26,12 @@ def test_nothing_that_must_hold_is_broken(first: int) -> None:
         total.add(outcome)
     assert total.revisions > BLOCK
     assert total.answers > BLOCK
+
+
+def test_what_was_missed_is_found_without_a_later_change() -> None:
+    """Where little changes and the change log is lost, heartbeats alone lead every sidecar to the head."""
+    for outcome in outcomes(range(1, BLOCK + 1), idle):
+        assert outcome.violation is None, told(outcome)
 
 
 def test_every_fault_is_planned_often() -> None:

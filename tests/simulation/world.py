@@ -102,6 +102,7 @@ class World:
         self.sidecars: list[Slot[SidecarProcess]] = []
         self.disks = [MemoryDisk() if plan.on_disk else None for _ in range(plan.sidecars)]
         self.faults = Faults(self, Random(f"faults {plan.seed}"))
+        self.workload = Workload(self, Random(f"workload {plan.seed}"))
         self._rolled_back = False
 
     @property
@@ -164,7 +165,7 @@ class World:
 
     async def _live(self) -> float:
         await self._found()
-        workload = Workload(self, Random(f"workload {self.plan.seed}"))
+        workload = self.workload
         for _ in range(self.plan.users):
             workload.begin_change()
         acts = (workload.change, self.faults.run, workload.roll_out, workload.ask, Promptness(self).watch)
