@@ -1,0 +1,60 @@
+"""The table that a season ends with."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from tests.chaos.season import Outcome
+
+_SHOWN: Final = 30
+
+
+def table(outcome: Outcome) -> str:
+    """Faults, answers, staleness, recovery, and what was wrong."""
+    return "\n".join([*_faults(outcome), "", *_figures(outcome), "", *_violations(outcome)])
+
+
+def _faults(outcome: Outcome) -> Iterator[str]:
+    yield f"{'fault':<34}{'times':>6}  {'whole again: median':>19}  {'worst':>8}"
+    for name in sorted(outcome.faults):
+        took = outcome.recoveries[name]
+        yield f"{name:<34}{outcome.faults[name]:>6}  {median(took):>17.2f} s  {max(took):>6.2f} s"
+    every = [seconds for took in outcome.recoveries.values() for seconds in took]
+    total = outcome.faults.total()
+    if every:
+        yield f"{'all':<34}{total:>6}  {median(every):>17.2f} s  {max(every):>6.2f} s"
+
+
+def _figures(outcome: Outcome) -> Iterator[str]:
+    seen = outcome.observed
+    yield f"seed {outcome.seed}, {outcome.seconds:.0f} s, rounds with more than one fault: {outcome.pairs}"
+    yield f"acts of billing life: {outcome.acts}; revisions: {outcome.revisions}; events acknowledged: {outcome.events}"
+    yield f"restores: {outcome.restores}; events that went with the older database: {outcome.lost_by_restore}"
+    per_second = seen.asked / outcome.seconds if outcome.seconds else 0.0
+    yield (
+        f"answers checked: {seen.checked} of {seen.asked} asked ({per_second:.0f} a second); stale, and said so: "
+        f"{seen.stale}; of users whom an unproven copy lacked: {seen.unsure}"
+    )
+    yield (
+        f"no answer, the process was dead: {seen.excused}; not loaded yet: {seen.not_ready}; "
+        f"later than 1 s: {seen.slow} (the slowest: {seen.slowest:.2f} s)"
+    )
+    yield (
+        f"longest staleness: {seen.longest_fresh:.2f} s called fresh, {seen.longest:.2f} s at all; "
+        f"an age was understated by {max(0.0, seen.understated):.2f} s at most"
+    )
+    yield f"a stopped lease holder was replaced after: {_seconds(outcome.takeovers)}"
+
+
+def _seconds(values: Sequence[float]) -> str:
+    return (
+        f"{median(values):.2f} s (median), {max(values):.2f} s (worst of {len(values)})"
+        if values
+        else "none was stopped"
+    )
+
+
+def _violations(outcome: Outcome) -> Iterator[str]:
+    kinds = ", ".join(f"{kind}: {count}" for kind, count in outcome.observed.kinds.items())
+    yield f"violations: {len(outcome.violations)}" + (f" ({kinds})" if kinds else "")
+    yield from (f"  {one}" for one in outcome.violations[:_SHOWN])
