@@ -5,12 +5,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 import uvloop
 
 from tests.chaos.report import table
 from tests.chaos.season import SeasonConfig, play
+
+_EVENTS_A_SECOND: Final = 200.0
 
 
 @click.command()
@@ -29,7 +32,7 @@ def main(minutes: float, seed: int | None, logs: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="chaos-") as kept:
         folder = (logs or Path(kept)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        config = SeasonConfig(chosen, folder, seconds=minutes * 60 or None)
+        config = SeasonConfig(chosen, folder, seconds=minutes * 60 or None, rolled_at=_EVENTS_A_SECOND)
         outcome = uvloop.run(play(config, say))
     click.echo(f"\n{table(outcome)}")
     sys.exit(1 if outcome.violations else 0)

@@ -154,7 +154,7 @@ class Reader:
                     self._connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
                 for project, commits in self.commits.items():
                     await self._look_at(project, commits)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except _AWAY:
                 await self.leave()
                 return False
         self.looks += 1
@@ -178,6 +178,9 @@ class Reader:
             rows = await self._connection.fetch(_FOLLOWING, row["id"], row["epoch"], after, _PAGE)
         commits.saw(row["epoch"], row["revision"], rows, row["before"], time.monotonic())
 
+
+# The last one is what asyncpg makes of a connection that is lost between two statements of a transaction.
+_AWAY: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _HEAD: Final = """
 SELECT p.id, p.epoch, p.revision,

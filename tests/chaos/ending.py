@@ -1,6 +1,7 @@
 """The end: nothing goes wrong any more, and everything must be equal: Stripe, Postgres, Redis, every sidecar."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
 import asyncpg
@@ -8,9 +9,12 @@ import asyncpg
 from common import document as documents
 from common.clock import parse_time
 from common.identifiers import ProjectId, UserId
+from common.position import Position
 from sandbox.stripe.delivery import ACKNOWLEDGED, Deliveries
 from sandbox.stripe.server import StripeStandIn
+from tests.chaos import plant as plants
 from tests.chaos.faults import Ground
+from tests.chaos.plant import Beside, Plant
 from tests.lives.compare import Held, differences
 from tests.lives.goods import PROJECTS
 from tests.lives.quiet import Quiet
@@ -63,6 +67,7 @@ async def ending(ground: Ground, standin: StripeStandIn, acknowledged: Acknowled
     redis = await ground.plant.client()
     try:
         await Quiet(database).wait()
+        await eventually(ground.reader.look, PATIENCE_S)
         wrong = await acknowledged.wrong(database)
         copy = RedisCopy(redis, database)
         held = {}
@@ -72,27 +77,27 @@ async def ending(ground: Ground, standin: StripeStandIn, acknowledged: Acknowled
             wrong += [f"Redis: {one}" for one in await copy.differences(project, held[project])]
         wrong += [f"Stripe: {one}" for one in differences(ground.billing.oracle(), held, ground.billing.town.now)]
         for project in PROJECTS:
-            wrong += await _sidecars(ground, project, held[project])
+            head = ground.reader.commits[project].head
+            wrong += await equal_sidecars(ground.plant, project, held[project], head, ground.billing.users)
     finally:
         await database.close()
         await redis.aclose()
     return wrong[:_SHOWN] + ([f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else [])
 
 
-async def _sidecars(ground: Ground, project: str, held: Held) -> list[str]:
-    """Whose document a sidecar holds otherwise than Postgres, after all of them were told of everything."""
+async def equal_sidecars(plant: Plant, project: str, held: Held, head: Position, users: Iterable[str]) -> list[str]:
+    """Whose document a sidecar holds otherwise than Postgres, once all have come to the head."""
     wrong: list[str] = []
-    head = ground.reader.commits[project].head
-    for one in ground.plant.sidecars:
+    for one in plant.sidecars:
 
-        async def equal(one: Any = one) -> bool:
-            status = await one.status(ground.plant.http)
-            return status is not None and (status[project]["epoch"], status[project]["revision"]) == head
+        async def arrived(one: Beside = one) -> bool:
+            status = await one.status(plant.http)
+            return status is not None and plants.stands_at(status[project], head)
 
-        await eventually(equal, PATIENCE_S)
-        for user in ground.billing.users:
+        await eventually(arrived, PATIENCE_S)
+        for user in users:
             query = {"project_id": project, "user_id": user}
-            async with ground.plant.http.get(f"{one.url}/api/v1/entitlements", params=query) as response:
+            async with plant.http.get(f"{one.url}/api/v1/entitlements", params=query) as response:
                 answer = await response.json()
             document = held.documents.get(user) or _empty(project, user)
             rows = documents.entitlements_to_json(document.entitlements)

@@ -183,11 +183,11 @@ async def add_sidecars(plant: Plant, keys: Mapping[str, str], kinds: Sequence[Si
     await asyncio.gather(*(start(one) for one in plant.sidecars))
 
 
-def stands_at(standing: Mapping[str, Any], head: Position, since: float) -> bool:
-    """Whether a sidecar's copy is at the head or beyond, proven complete, and was confirmed after `since` (monotonic)."""
+def stands_at(standing: Mapping[str, Any], head: Position, since: float | None = None) -> bool:
+    """Whether a sidecar's copy is at the head or beyond, complete, and was found so after `since` (monotonic)."""
     if not standing["synced"] or standing["stale"] or not standing["complete"]:
         return False
-    if standing["age_ms"] / 1000 > time.monotonic() - since:
+    if since is not None and standing["age_ms"] / 1000 > time.monotonic() - since:
         return False
     return Position(standing["epoch"], standing["revision"]) >= head
 
@@ -218,7 +218,7 @@ async def _writer(plant: Plant, config: PlantConfig, name: str, port: int) -> Se
         "STRIPE_MAX_RPS": "100",
         "ADMIN_API_KEY": ADMIN_KEY,
         "EVENT_CLAIM": "2s",
-        "STRIPE_SWEEP_EVERY": "5s",
+        "STRIPE_SWEEP_EVERY": "30s",
         **config.settings,
     }
     log = config.folder / f"{name}.log"

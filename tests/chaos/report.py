@@ -44,6 +44,13 @@ def _figures(outcome: Outcome) -> Iterator[str]:
         f"an age was understated by {max(0.0, seen.understated):.2f} s at most"
     )
     yield f"a stopped lease holder was replaced after: {_seconds(outcome.takeovers)}"
+    if outcome.rolled is not None:
+        rolled = outcome.rolled
+        yield (
+            f"writers restarted in turn under load: {rolled.events} events, {rolled.per_second:.0f} a second, "
+            f"{rolled.refused} attempts refused, {len(rolled.violations)} lost; the longest pause of propagation: "
+            f"{rolled.longest_pause:.2f} s"
+        )
 
 
 def _seconds(values: Sequence[float]) -> str:

@@ -21,6 +21,7 @@ from tests.chaos.ending import Acknowledged, ending
 from tests.chaos.faults import KINDS, Fault, Ground
 from tests.chaos.observer import Observed, Observer
 from tests.chaos.plant import PlantConfig
+from tests.chaos.rolling import Rolled, roll
 from tests.lives.goods import PROJECTS
 from tests.lives.town import Town
 from tests.lives.writer_api import WriterApi
@@ -31,6 +32,8 @@ _AFTERWARDS_S: Final = 2.0
 """What was held back may still be under way."""
 _DUMP_EVERY: Final = 4  # rounds
 _RETRY_SCALE: Final = 1 / 1500
+
+_ROLLED_FOR_S: Final = 15.0
 
 Say = Callable[[str], None]
 
@@ -49,6 +52,8 @@ class SeasonConfig:
     calm: float = 1.0
     """Seconds after each recovery."""
     acts_per_second: float = 4.0
+    rolled_at: float | None = None
+    """Events a second under which the writers are restarted in turn after the end; None: not at all."""
     age_slack: float = 1.0
     """By how many seconds a fresh answer's age may be understated."""
 
@@ -71,6 +76,7 @@ class Outcome:
     lost_by_restore: int = 0
     """Acknowledged events that went with a database, and came back by reconcile."""
     restores: int = 0
+    rolled: Rolled | None = None
     violations: list[str] = field(default_factory=list)
 
 
@@ -155,6 +161,7 @@ class Season:
             await asyncio.gather(living, return_exceptions=True)
             await self._recovered(time.monotonic())
             self.outcome.violations += await ending(self._ground, self._standin, self._acknowledged)
+            await self._roll()
         finally:
             for task in (looking, observing, living):
                 task.cancel()
@@ -175,6 +182,19 @@ class Season:
             for task in tasks:
                 if task.done():
                     raise AssertionError(f"the season's own work ended: {task!r}")
+
+    async def _roll(self) -> None:
+        """Last, because Stripe knows nothing of these events' subscriptions."""
+        if self._config.rolled_at is None:
+            return
+        self._observer.going_wrong = "restart the writers in turn under load"
+        ground = self._ground
+        rolled = await roll(
+            ground.plant, ground.billing, ground.reader, per_second=self._config.rolled_at, seconds=_ROLLED_FOR_S
+        )
+        self.outcome.rolled = rolled
+        self.outcome.violations += rolled.violations
+        await self._recovered(time.monotonic())
 
     async def _round(self, chosen: Sequence[Fault]) -> None:
         observer, rng, config = self._observer, self._ground.rng, self._config
@@ -199,7 +219,7 @@ class Season:
         observer.going_wrong, observer.held_back = "nothing", 0.0
 
     async def _recovered(self, since: float) -> float:
-        """Wait until every sidecar was confirmed to be at the head after `since`; when it was so (monotonic seconds)."""
+        """Wait until every sidecar was found to be at the head after `since`; when it was so (monotonic seconds)."""
         began, behind = time.monotonic(), "nobody was asked"
         while time.monotonic() - began < RECOVERED_WITHIN_S:
             if await self._ground.reader.look():
