@@ -22,9 +22,11 @@ from tests.chaos.commits import Reader
 from tests.chaos.ending import equal_sidecars
 from tests.chaos.plant import SIDECARS, Plant, PlantConfig
 from tests.chaos.rolling import roll
+from tests.lives import writer_acts
 from tests.lives.compare import differences
 from tests.lives.courier import SECRET
 from tests.lives.goods import PROJECTS
+from tests.lives.plan import Act
 from tests.lives.quiet import Quiet
 from tests.lives.redis_copy import RedisCopy
 from tests.lives.town import Town
@@ -92,10 +94,10 @@ class House:
         made = await self.town.api.post("subscriptions", customer=customer["id"], items=items, metadata=names)
         return str(made["id"])
 
-    async def grant(self, user: str) -> str:
-        """Give by hand; the token."""
-        body = {"project_id": ALPHA, "user_id": user, "feature": "export", "reason": "a test"}
-        return str((await self.api.call("POST", "admin/grant", body))[1]["token"])
+    async def grant(self, user: str) -> None:
+        """Give by hand, for life."""
+        told = {"name": "gift", "user": user, "feature": "export", "value": None, "wait": 0, "days": None}
+        assert await writer_acts.AT_WRITER["grant"](self.town, self.api, Act(0, user, "grant", told))
 
     async def allowed(self, user: str) -> None:
         """Wait until the sidecar allows the export."""
