@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit prove chaos fuzz bench stripe-cli test-protocols lock clean
+.PHONY: help demo up test lint format types imports unit prove chaos fuzz bench stripe-cli test-protocols test-engines lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,8 @@ PYTEST_ARGS ?= -n 2
 LIVES ?= 10000
 STREAMS ?= 100000
 MINUTES ?= 5
+REDIS_SERVER ?= redis-server
+POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,7 +60,19 @@ stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours 
 	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
 
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
-	@PROTOCOLS=required $(BIN)/python -m pytest -q tests/protocols
+	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols
+
+# Of the whole suite what speaks to Redis, and what speaks to Postgres: the rest does not see which one it is.
+ON_REDIS := tests/engines tests/integration/relay tests/integration/sidecar tests/fault/test_redis_losses.py
+ON_POSTGRES := tests/engines tests/integration/relay tests/integration/ledger tests/integration/ingest tests/migration
+
+test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgres 15 (REDIS_SERVER=…, POSTGRES_BIN=… name others)
+	@echo "== engines: PgBouncer, TLS, and what the wheels bring"
+	@TOOLS=required $(BIN)/python -m pytest -q $(PYTEST_ARGS) tests/engines
+	@echo "== engines: $$($(REDIS_SERVER) --version)"
+	@TOOLS=required SANDBOX_REDIS_BIN="$$(command -v $(REDIS_SERVER))" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_REDIS)
+	@echo "== engines: $$($(POSTGRES_BIN)/postgres --version)"
+	@TOOLS=required SANDBOX_POSTGRES_BIN="$(POSTGRES_BIN)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_POSTGRES)
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

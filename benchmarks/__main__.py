@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from benchmarks import backlog, catalogue, check, growth, inprocess, latency, machine, pauses
+from benchmarks import backlog, catalogue, check, growth, herd, inprocess, latency, machine, pauses
 from benchmarks.figures import Chapter, Figure
 from benchmarks.report import Circumstances, Measured, Report
 from sandbox.interrupt import Interrupted, run
@@ -80,6 +80,10 @@ async def _catalogue(quick: bool) -> Chapter:
     )
 
 
+async def _herd(quick: bool) -> Chapter:
+    return await _on_a_stack("herd", lambda stack: herd.measure(stack, herd.Size(10, 50, 0.5) if quick else None))
+
+
 async def _on_a_stack(name: str, measured: Callable[[Stack], Awaitable[Chapter]]) -> Chapter:
     """Each on a stack of its own. Kept data make a durable Postgres: commits that are not flushed cost nothing."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as data:
@@ -96,6 +100,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = MappingProxyType(
         "latency": _latency,
         "backlog": _backlog,
         "catalogue": _catalogue,
+        "herd": _herd,
     }
 )
 """In the order in which they are run and told."""

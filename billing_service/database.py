@@ -43,4 +43,6 @@ def _url() -> str:
 
 @cache
 def _engine(url: str) -> Engine:
-    return create_engine(sync_url(url), pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    # Never prepared: a pooler may run each transaction on another connection of Postgres's.
+    options = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
+    return create_engine(sync_url(url), pool_pre_ping=True, connect_args=options)

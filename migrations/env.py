@@ -10,6 +10,7 @@ from common.logs import LogLevel, configure
 from common.settings import Reader, SettingsError
 from writer.db.models import Base
 from writer.db.url import sync_url
+from writer.settings import Pooler
 
 # Any number, the same for every runner: replicas that start together wait for one of them to migrate.
 _LOCK = 7_070_000_001
@@ -18,6 +19,12 @@ _LOCK = 7_070_000_001
 def _database_url() -> str:
     reader = Reader(os.environ)
     url = reader.url("DATABASE_URL", "postgresql", "postgres")
+    if reader.choice("DATABASE_POOLER", Pooler, Pooler.NONE) is Pooler.TRANSACTION:
+        # A lock of the session's would stay on a connection that is somebody else's by then.
+        reader.fault(
+            "DATABASE_POOLER",
+            "is set: migrate at Postgres itself, with its own DATABASE_URL and without DATABASE_POOLER",
+        )
     reader.finish()
     return url
 

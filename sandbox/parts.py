@@ -1,5 +1,6 @@
 """How each part of the stack is run: its port, its log, its settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,8 @@ class Blueprint:
     keyring: Keyring
     retry_scale: float
     stale_after: str
+    writer_settings: Mapping[str, str] = field(default_factory=dict)
+    """Of each writer, over what it would be told."""
     _ports: dict[str, int] = field(default_factory=dict)
 
     def port(self, name: str) -> int:
@@ -95,6 +98,7 @@ class Blueprint:
             "STRIPE_MAX_RPS": STRIPE_MAX_RPS,
             "ADMIN_API_KEY": self.keyring.admin,
             "EVENT_CLAIM": EVENT_CLAIM,
+            **self.writer_settings,
         }
         return Service(ServiceConfig(name, "writer", self._log(name), f"{self.url(name)}/ready", env=settings))
 

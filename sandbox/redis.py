@@ -19,12 +19,17 @@ PROBE_TIMEOUT_S: Final = 1.0
 class RedisConfig:
     """How to run it. `port` None: a free one; `log_path` None: in a directory that goes with the server.
 
-    `settings` are lines of redis.conf, such as {"maxmemory": "10mb"}.
+    `program` None: whichever is found.
+
+    `settings` are lines of redis.conf, such as {"maxmemory": "10mb"}; `arguments` stand before them on the command
+    line, such as a file of further lines.
     """
 
     port: int | None = None
     log_path: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    program: Path | None = None
     start_timeout_s: float = 20.0
 
 
@@ -54,7 +59,7 @@ class RedisServer(LocalServer):
             "daemonize": "no",
             **self.config.settings,
         }
-        argv = [str(find_redis())]
+        argv = [str(self.config.program or find_redis()), *self.config.arguments]
         for name, value in settings.items():
             argv += [f"--{name}", value]
         log_path = self.config.log_path or directory / "redis.log"

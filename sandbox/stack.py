@@ -7,8 +7,8 @@ they are killed and started again, on the same ports.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -31,7 +31,8 @@ Progress = Callable[[str], None]
 class StackConfig:
     """How to run it. `logs`: where each part's log goes. `data`: kept there over a restart; None throws it away.
 
-    `retry_scale` shortens Stripe's waits between webhook attempts, `stale_after` is the sidecars' setting.
+    `retry_scale` shortens Stripe's waits between webhook attempts, `stale_after` is the sidecars' setting,
+    `writer_settings` are the writers' over what they would be told.
     """
 
     logs: Path
@@ -39,6 +40,7 @@ class StackConfig:
     writers: int = 1
     retry_scale: float = 1 / 3000
     stale_after: str = "5s"
+    writer_settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Part(Protocol):
@@ -85,7 +87,9 @@ class Stack:
         self.parts: dict[str, Part] = {}
         self.apps: dict[str, RunningApp] = {}
         self.keyring = Keyring.load(self._kept("keys.json"))
-        self.blueprint = Blueprint(config.logs, config.data, self.keyring, config.retry_scale, config.stale_after)
+        self.blueprint = Blueprint(
+            config.logs, config.data, self.keyring, config.retry_scale, config.stale_after, config.writer_settings
+        )
         self._progress = progress or (lambda _: None)
         self._session: aiohttp.ClientSession | None = None
 

@@ -126,9 +126,11 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> _Parts:
     refusals = Refusals(metrics)
     cache: RedisCache | None = None
     if settings.redis_url is not None:
-        client = connect(settings.redis_url.reveal())
-        stack.push_async_callback(client.aclose)
-        cache = RedisCache(client, refusals, Shares(settings.redis_url))
+        nodes = connect(settings.redis_url.reveal())
+        stack.push_async_callback(nodes.aclose)
+        # What a reader process would read over one connection lies on several servers of a cluster.
+        shares = None if nodes.spread else Shares(settings.redis_url)
+        cache = RedisCache(nodes, refusals, shares)
     origin: WriterOrigin | None = None
     if settings.writer_url is not None:
         session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())

@@ -8,7 +8,7 @@ Keys are non-empty UTF-8 and records are UTF-8, in which the bytes 0xFE and 0xFF
 0xFD, which does not either, is left to whoever strings pages together.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self
 from zlib import crc32
 
@@ -26,6 +26,9 @@ BETWEEN: Final = b"\xfd"
 
 EMPTY: Final = MARK
 """A page without records; every page ends with the mark at which a next record would begin."""
+
+hash_of: Final[Callable[[bytes], int]] = crc32
+"""Where a key belongs: the same in every process, so that pages can be kept and carried."""
 
 
 class Pages:
@@ -99,11 +102,6 @@ class Pages:
             key = record[: record.index(VALUE)]
             (go if self.place(hash_of(key)) == new else stay).append(record)
         self.pages[old], self.pages[new] = _joined(stay), _joined(go)
-
-
-def hash_of(key: bytes) -> int:
-    """Where a key belongs: the same in every process, so that pages can be kept and carried."""
-    return crc32(key)
 
 
 def find(page: bytes, key: bytes) -> bytes | None:

@@ -1,14 +1,13 @@
 """Redis, as the sidecar reads it: meta, documents, catalogue, change log and channel; and its presence there."""
 
 import logging
+import random
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from common import catalogue as catalogues
@@ -16,6 +15,10 @@ from common import keys, wire
 from common.catalogue import Catalogue, CatalogueError
 from common.identifiers import ProjectId, UserId
 from common.position import Position
+from common.redis_faults import explained
+from common.redis_nodes import Command, Nodes, nodes_of
+from common.redis_pool import open_pool
+from common.redis_url import parse
 from common.wire import Change, Heartbeat, WireError
 from sidecar.filling import fill
 from sidecar.refusals import Refusals
@@ -28,34 +31,30 @@ _log = logging.getLogger(__name__)
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 5.0  # a subscription without heartbeats for so long is asked whether it lives
+_MOST_SILENT: Final = 3  # such silences in a row: a server that was cut off from the others lives, and is told nothing
 _SCAN: Final = 256  # users a step: one pipeline of GETs, a few milliseconds to decode
 _PRESENCE_SECONDS: Final = 10
 
 
-def connect(url: str) -> Redis:
-    """A client that opens connections when it needs them, and fails at once rather than trying by itself."""
-    return Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        health_check_interval=0,
-    )
+def connect(url: str) -> Nodes:
+    """What the URL names; it opens connections when it needs them, and fails at once rather than trying by itself."""
+    parsed = parse(url)
+    timeouts: dict[str, Any] = {"socket_connect_timeout": _CONNECT_SECONDS, "socket_timeout": _ANSWER_SECONDS}
+    return nodes_of(parsed, lambda address: Redis(connection_pool=open_pool(parsed, address, **timeouts)))
 
 
 class RedisCache:
-    """Reads one Redis. Every command touches one key, so that it also runs on a cluster."""
+    """Reads what one Redis URL names. Every command touches one key, so that it also runs on a cluster."""
 
-    def __init__(self, client: Redis, refusals: Refusals, shares: Shares | None = None) -> None:
+    def __init__(self, nodes: Nodes, refusals: Refusals, shares: Shares | None = None) -> None:
         """`shares`: how large projects are read from the same Redis."""
-        self._client = client
+        self._nodes = nodes
         self._refusals = refusals
         self._shares = shares
 
     async def meta(self, project: ProjectId) -> CacheMeta | None:
         """What Redis says that it holds; None where it holds nothing."""
-        with _translated():
-            fields: Any = await self._client.hgetall(keys.meta(project))
+        fields = await self._ask("HGETALL", keys.meta(project))
         if not fields:
             return None
         refilling = b"token" in fields
@@ -73,8 +72,7 @@ class RedisCache:
 
     async def catalogue(self, project: ProjectId) -> Catalogue | None:
         """The project's catalogue; None where it is not there."""
-        with _translated():
-            data: Any = await self._client.get(keys.catalog(project))
+        data = await self._ask("GET", keys.catalog(project))
         if data is None:
             return None
         try:
@@ -104,9 +102,7 @@ class RedisCache:
         """Every document with its user, some at a time; a user may come twice."""
         cursor = 0
         while True:
-            with _translated():
-                reply: Any = await self._client.sscan(keys.users(project), cursor, count=_SCAN)
-            cursor, members = reply
+            cursor, members = await self._ask("SSCAN", keys.users(project), cursor, "COUNT", _SCAN)
             for start in range(0, len(members), _SCAN):
                 yield await self._read(project, members[start : start + _SCAN])
             if cursor == 0:
@@ -114,40 +110,48 @@ class RedisCache:
 
     async def changes(self, project: ProjectId, after: Position, most: int) -> Sequence[Change]:
         """At most `most` entries of the log beyond `after`, in order."""
-        with _translated():
-            entries: Any = await self._client.xrange(
-                keys.changes(after.epoch, project), min=f"{after.revision + 1}-0", count=most
-            )
+        log, first = keys.changes(after.epoch, project), f"{after.revision + 1}-0"
+        entries = await self._ask("XRANGE", log, first, "+", "COUNT", most)
         return [self._entry(project, fields) for _, fields in entries]
 
     @asynccontextmanager
     async def subscribe(self, project: ProjectId) -> AsyncIterator["RedisSubscription"]:
-        """Subscribed once entered."""
-        pubsub = self._client.pubsub()
+        """Subscribed once entered; to any server of a cluster, since each is told what another one is."""
+        with _translated():
+            addresses = await self._nodes.addresses()
+            pubsub = self._nodes.client(random.choice(addresses)).pubsub()  # noqa: S311 - it spreads the load
         try:
-            subscription = RedisSubscription(pubsub)
+            subscription = RedisSubscription(pubsub, patient=not self._nodes.moves)
             with _translated():
                 await pubsub.subscribe(keys.channel(project))
                 await subscription.confirmed()
             yield subscription
+        except UnavailableError:
+            self._nodes.doubt()
+            raise
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def announce(self, project: ProjectId, instance: str, body: bytes, seen_at: float) -> None:
         """Write this sidecar's presence; `seen_at` in Unix seconds."""
-        with _translated():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.set(keys.sidecar(project, instance), body, ex=_PRESENCE_SECONDS)
-                pipeline.zadd(keys.sidecars(project), {instance: seen_at})
-                await pipeline.execute()
+        presence = ("SET", keys.sidecar(project, instance), body, "EX", _PRESENCE_SECONDS)
+        await self._send([presence, ("ZADD", keys.sidecars(project), seen_at, instance)])
 
     async def _read(self, project: ProjectId, members: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
-        with _translated():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for member in members:
-                    pipeline.get(keys.document(UserId(member.decode(errors="replace")), project))
-                found: list[bytes | None] = await pipeline.execute()
+        users = [UserId(member.decode(errors="replace")) for member in members]
+        found = await self._send([("GET", keys.document(user, project)) for user in users])
         return [(member, data) for member, data in zip(members, found, strict=True) if data is not None]
+
+    async def _ask(self, *command: Any) -> Any:
+        return (await self._send([command]))[0]
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        with _translated():
+            replies = await self._nodes.send(commands)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+        return replies
 
     def _entry(self, project: ProjectId, fields: dict[bytes, bytes]) -> Change:
         try:
@@ -161,11 +165,13 @@ class RedisCache:
 
 
 class RedisSubscription:
-    """One connection that listens."""
+    """One connection that listens. `patient`: it stays as long as it is answered, though nothing is published."""
 
-    def __init__(self, pubsub: PubSub) -> None:
+    def __init__(self, pubsub: PubSub, *, patient: bool) -> None:
         self._pubsub = pubsub
+        self._patient = patient
         self._asked = False
+        self._silent = 0
 
     async def confirmed(self) -> None:
         """Wait for Redis to say that the subscription stands."""
@@ -179,11 +185,15 @@ class RedisSubscription:
             with _translated():
                 reply: dict[str, Any] | None = await self._pubsub.get_message(timeout=_SILENCE_SECONDS)
                 if reply is None:
+                    self._silent += 1
                     if self._asked:
                         raise UnavailableError("redis does not answer on the subscription")
+                    if self._silent > _MOST_SILENT and not self._patient:
+                        raise UnavailableError("nothing is published there; another server may be told more")
                     await self._pubsub.ping()
                 self._asked = reply is None
             if reply is not None and reply["type"] == "message":
+                self._silent = 0
                 return bytes(reply["data"])
 
 
@@ -192,4 +202,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise UnavailableError(f"redis: {type(error).__name__}: {error}") from error
+        raise UnavailableError(f"redis: {explained(error)}") from error

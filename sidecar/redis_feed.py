@@ -18,6 +18,7 @@ from sidecar.turns import Turns
 _log = logging.getLogger(__name__)
 
 _FIRST_JITTER: Final = 0.05  # seconds; a whole fleet may start at once
+_LONGEST_PAUSE: Final = 3.0  # seconds; hundreds who try that often are no load, and a fleet is back in step soon
 
 
 class Subscription(Protocol):
@@ -56,7 +57,7 @@ class RedisFeed:
 
     async def run(self) -> None:
         """Subscribe, listen, and subscribe again, forever."""
-        backoff = Backoff(self._rng)
+        backoff = Backoff(self._rng, most=_LONGEST_PAUSE)
         await asyncio.sleep(self._rng.random() * _FIRST_JITTER)
         lost = False
         while True:

@@ -35,6 +35,10 @@ class Replies:
             raise ResponseError("a scan's cursor is missing")
         return cursor, members
 
+    def array(self) -> list[bytes | None]:
+        """An array of strings."""
+        return self.bulks(self._array())
+
     def bulks(self, count: int) -> list[bytes | None]:
         """So many strings; None for each that is not there. ResponseError where there is something else."""
         found: list[bytes | None] = []

@@ -11,6 +11,7 @@ from typing import Final, Self
 from common.catalogue import OnStale
 from common.identifiers import IdentifierError, ProjectId, project_id
 from common.logs import LogLevel
+from common.redis_url import read_optional_redis_url
 from common.settings import Address, Reader, Secret, TcpAddress
 from sidecar.freshness import StalePolicy
 
@@ -45,7 +46,7 @@ class Settings:
         """Read an environment; SettingsError with every fault."""
         reader = Reader(environment)
         names = _projects(reader)
-        redis_url = reader.optional_url("REDIS_URL", "redis", "rediss", "unix")
+        redis_url = read_optional_redis_url(reader, "REDIS_URL")
         writer_url = reader.optional_url("WRITER_URL", "http", "https")
         if not reader.optional_text("REDIS_URL") and not reader.optional_text("WRITER_URL"):
             reader.fault("REDIS_URL", "is not set, and neither is WRITER_URL: the sidecar needs one, better both")
@@ -56,7 +57,7 @@ class Settings:
             )
         settings = cls(
             projects=dict(zip(names, api_keys or (None,) * len(names), strict=False)),
-            redis_url=None if redis_url is None else Secret(redis_url),
+            redis_url=redis_url,
             writer_url=writer_url,
             listen=reader.address("SIDECAR_LISTEN", TcpAddress("127.0.0.1", 7070)),
             management_listen=reader.address("SIDECAR_MANAGEMENT_LISTEN", TcpAddress("127.0.0.1", 7071)),

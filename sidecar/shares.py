@@ -9,10 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import orjson
+from redis.exceptions import RedisError
 
 from common import wire
 from common.document import DocumentError
 from common.position import Position
+from common.redis_faults import explained
+from common.redis_pool import find_primary
+from common.redis_url import NodeAddress, parse
 from common.settings import Secret
 from sidecar.pages import BETWEEN, EMPTY, Pages
 from sidecar.records import Grants, Records
@@ -56,7 +60,7 @@ class Shares:
             UnavailableError: Redis does not answer.
             ShareError: it cannot be done this way.
         """
-        job = Job(self._url.reveal(), copy.project, users, 0, self._processes)
+        job = Job(self._url.reveal(), await _primary(self._url), copy.project, users, 0, self._processes)
         tasks = [asyncio.create_task(_read(replace(job, share=share))) for share in range(self._processes)]
         try:
             async with asyncio.timeout(_SECONDS + users / _USERS_A_SECOND):
@@ -72,20 +76,46 @@ class Shares:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _primary(url: Secret) -> NodeAddress | None:
+    try:
+        return await find_primary(parse(url.reveal()))
+    except (RedisError, OSError) as error:
+        raise UnavailableError(f"redis: {explained(error)}") from error
+
+
 async def _read(job: Job) -> _Share:
     if not sys.executable:
         raise ShareError("there is no interpreter to start")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sidecar.share_reader", stdin=PIPE, stdout=PIPE, limit=_LIMIT
-    )
+    process = await _start(sys.executable)
     try:
         return await _converse(process, job)
     except asyncio.IncompleteReadError as error:
         raise ShareError("a process ended early") from error
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await _end(process)
+
+
+async def _start(interpreter: str) -> Process:
+    module = ("-m", "sidecar.share_reader")
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(interpreter, *module, stdin=PIPE, stdout=PIPE, limit=_LIMIT)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)  # cancelled itself, asyncio would forget the process that it has begun
+        raise
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    ending = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending  # it was killed, so this is soon; left alone, nobody would bury it
+        raise
 
 
 async def _converse(process: Process, job: Job) -> _Share:

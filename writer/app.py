@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.background import Tasks
@@ -26,7 +25,7 @@ from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
-from writer.cache.link import general_pool
+from writer.cache.link import background_nodes
 from writer.cache.trace import RedisTrace
 from writer.catalogue.mirror import StripeMirror
 from writer.catalogue.recompute_jobs import RecomputeJobs
@@ -38,7 +37,8 @@ from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck
 from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
-from writer.db.engine import create_engine
+from writer.db.engine import create_engine, create_read_engine
+from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.event_counts import EventCounts
 from writer.gateway.metrics import StripeMetrics
@@ -88,6 +88,7 @@ class _Core:
     clock: Clock
     registry: CollectorRegistry
     engine: AsyncEngine
+    readings: Readings
     relay: Wakeup
     relay_metrics: RelayMetrics
     lineage: LineageKeeper
@@ -147,6 +148,10 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
     clock, registry, relay, jobs = SystemClock(), CollectorRegistry(), Wakeup(), Wakeup()
     engine = create_engine(settings.database)
     stack.push_async_callback(engine.dispose)
+    replica = create_read_engine(settings.database)
+    if replica is not None:
+        stack.push_async_callback(replica.dispose)
+    readings = Readings(engine, replica)
     relay_metrics = RelayMetrics(registry)
     lineage = LineageKeeper(engine, relay_metrics, relay.notify)
     transactions = Transactions(engine, lineage)
@@ -161,13 +166,14 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         clock=clock,
         registry=registry,
         engine=engine,
+        readings=readings,
         relay=relay,
         relay_metrics=relay_metrics,
         lineage=lineage,
         transactions=transactions,
         recompute=recompute,
         auth=Authenticator(engine, settings.admin_keys, clock),
-        operations=Operations(engine, transactions, recompute, clock, committed),
+        operations=Operations(engine, transactions, recompute, clock, committed, readings),
         jobs=jobs,
     )
 
@@ -223,11 +229,11 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
 
 def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
     settings = core.settings
-    redis = Redis(connection_pool=general_pool(settings.redis_url.reveal()))
+    redis = background_nodes(settings.redis_url.reveal())
     stack.push_async_callback(redis.aclose)
     trace = RedisTrace(redis, core.clock)
     background.start("webhook trace", trace.run)
-    background.start("event counts", EventCounts(core.engine, core.registry).run)
+    background.start("event counts", EventCounts(core.readings, core.registry).run)
     inbox, livemode = Inbox(core.engine, settings.instance, settings.event_claim), settings.stripe.livemode
     intake = Intake(inbox, pipeline, trace, livemode=livemode)
     station = sweeping.Station(core.engine, core.transactions, core.clock, core.registry, settings.instance)

@@ -1,12 +1,13 @@
 """How many events wait or were parked, as all writers together see it: counted now and then, for Prometheus."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from writer.db.readings import Readings
 from writer.supervision import DATABASE_FAULTS, Outage, jittered
 
 _EVERY_SECONDS: Final = 10.0
@@ -15,8 +16,8 @@ _EVERY_SECONDS: Final = 10.0
 class EventCounts:
     """Run it in the background; while Postgres is away, the last numbers stand."""
 
-    def __init__(self, engine: AsyncEngine, registry: CollectorRegistry) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    def __init__(self, readings: Readings, registry: CollectorRegistry) -> None:
+        self._readings = readings
         self._outage = Outage("Postgres, for counting events")
         self._parked = Gauge("billing_events_parked", "Events that were given up, until replayed", registry=registry)
         self._pending = Gauge("billing_events_pending", "Events that are not applied yet", registry=registry)
@@ -37,11 +38,14 @@ class EventCounts:
 
     async def count(self) -> None:
         """Count once. Both counts are of partial indexes, which hold nothing that is done with."""
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(_COUNT)).one()
+        row = await self._readings.run(_count)
         self._parked.set(row.parked)
         self._pending.set(row.pending)
         self._oldest.set(row.oldest)
+
+
+async def _count(connection: AsyncConnection) -> Row[Any]:
+    return (await connection.execute(_COUNT)).one()
 
 
 _COUNT: Final = text("""

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
+from enum import StrEnum
 from socket import gethostname
 
 from common.logs import LogLevel
+from common.redis_url import read_redis_url
 from common.settings import Address, Reader, Secret, TcpAddress
 
 _HOUR = 3_600.0
@@ -13,6 +15,14 @@ _DAY = 24 * _HOUR
 _LIVE_RPS = 10  # Stripe allows 25 writes a second in some live accounts; the apps on the same account need theirs
 _TEST_RPS = 5
 _SWEEP_EVERY = 300.0
+
+
+class Pooler(StrEnum):
+    """`DATABASE_POOLER`: what stands between us and Postgres."""
+
+    NONE = "none"
+    TRANSACTION = "transaction"
+    """PgBouncer or its like, which gives each transaction a connection of its choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class DatabaseSettings:
     statement_timeout: float
     lock_timeout: float
     idle_timeout: float
+    pooler: Pooler = Pooler.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         listen=reader.address("WRITER_LISTEN", TcpAddress("0.0.0.0", 8000)),  # noqa: S104 - it serves other hosts
         instance=reader.text("WRITER_INSTANCE", gethostname()),
         database=_database(reader),
-        redis_url=Secret(reader.url("REDIS_URL", "redis", "rediss", "unix")),
+        redis_url=read_redis_url(reader, "REDIS_URL"),
         stripe=_stripe(reader, receives=True),
         admin_keys=reader.secrets("ADMIN_API_KEY"),
         grace=_grace(reader),
@@ -121,6 +132,14 @@ def read_stripe(environment: Mapping[str, str]) -> StripeSettings:
     return settings
 
 
+def read_redis(environment: Mapping[str, str]) -> Secret:
+    """Only where Redis is."""
+    reader = Reader(environment)
+    url = read_redis_url(reader, "REDIS_URL")
+    reader.finish()
+    return url
+
+
 def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
     """Only the database's settings: for commands that need nothing else."""
     reader = Reader(environment)
@@ -146,6 +165,7 @@ def _database(reader: Reader) -> DatabaseSettings:
         statement_timeout=reader.duration("DATABASE_STATEMENT_TIMEOUT", 30, least=0.1, most=600),
         lock_timeout=reader.duration("DATABASE_LOCK_TIMEOUT", 10, least=0.1, most=600),
         idle_timeout=reader.duration("DATABASE_IDLE_TIMEOUT", 30, least=1, most=600),
+        pooler=reader.choice("DATABASE_POOLER", Pooler, Pooler.NONE),
     )
 
 

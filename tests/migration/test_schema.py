@@ -24,12 +24,12 @@ ORDER BY 1, 2
 """
 
 
-def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def alembic(url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run alembic as a process of its own, with the guide's plain form of `DATABASE_URL`."""
     return subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": url, **more},
         check=False,
         capture_output=True,
         text=True,
@@ -157,3 +157,11 @@ def test_a_wrong_database_url_is_named_and_never_shown(url: str | None) -> None:
     assert "DATABASE_URL" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_migrations_do_not_go_through_a_pooler(empty_database_url: str) -> None:
+    """Their lock is held over several transactions: told with the setting, and nothing is changed."""
+    done = alembic(empty_database_url, "upgrade", "head", DATABASE_POOLER="transaction")
+    assert done.returncode == 1
+    assert "DATABASE_POOLER is set: migrate at Postgres itself" in done.stderr
+    assert tables(empty_database_url) == set()

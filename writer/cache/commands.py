@@ -1,18 +1,18 @@
 """Commands to Redis, sent together, with every reply looked at."""
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from hashlib import sha1
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from common.redis_faults import explained
+from common.redis_nodes import Command
 from writer.cache import scripts as cache_scripts
 from writer.cache.link import RedisLink
 from writer.relay.project_relay import CacheFaultError
 
-Command = tuple[Any, ...]
+T = TypeVar("T")
 
 ALREADY_THERE: Final = "equal or smaller"
 """A change log's answer to an id that is not newer than its last."""
@@ -34,40 +34,35 @@ class RedisCommands:
 
     async def write(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order. Refusals that callers know stand among them as exceptions; any other is a fault."""
-        replies = await self._send(self._link.writing, commands)
+        replies = await _sent(self._link.writing.send(commands))
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            await self._send(self._link.writing, [("SCRIPT", "LOAD", text) for text in _SHAS])
-            replies = await self._send(self._link.writing, commands)  # each command may be repeated without effect
+            await _sent(self._link.writing.send_everywhere([("SCRIPT", "LOAD", text) for text in _SHAS]))
+            replies = await _sent(self._link.writing.send(commands))  # each may be repeated without effect
         return _judged(replies)
+
+    async def write_steps(self, *steps: Sequence[Command]) -> list[Any]:
+        """Replies of all steps, as `write` gives them. No step is seen by anybody before the one ahead of it.
+
+        One connection sees to that by itself. In a cluster each step is waited for, and a fault ends the row.
+        """
+        if not self._link.writing.spread:
+            return await self.write([command for step in steps for command in step])
+        return [reply for step in steps for reply in await self.write(step)]
 
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in order, as `write` gives them."""
-        return _judged(await self._send(self._link.reading, commands))
-
-    async def _send(self, client: Redis, commands: Sequence[Command]) -> list[Any]:
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            return await _uninterrupted(pipeline.execute(raise_on_error=False))
-        except (RedisError, OSError) as error:
-            raise CacheFaultError(f"{type(error).__name__}: {error}") from error
+        return _judged(await _sent(self._link.reading.send(commands)))
 
 
-async def _uninterrupted(sending: Awaitable[list[Any]]) -> list[Any]:
-    # Cancelled between sending and reading, a connection would give its replies to the next command.
-    task = asyncio.ensure_future(sending)
-    task.add_done_callback(_retrieve)
-    return await asyncio.shield(task)
-
-
-def _retrieve(task: "asyncio.Future[list[Any]]") -> None:
-    if not task.cancelled():
-        task.exception()
+async def _sent(sending: Awaitable[T]) -> T:
+    try:
+        return await sending
+    except (RedisError, OSError) as error:
+        raise CacheFaultError(explained(error)) from error
 
 
 def _judged(replies: list[Any]) -> list[Any]:
     for reply in replies:
         if isinstance(reply, Exception) and ALREADY_THERE not in str(reply) and WRONG_TYPE not in str(reply):
-            raise CacheFaultError(f"Redis refused a command: {reply}")
+            raise CacheFaultError(f"Redis refused a command: {explained(reply)}")
     return replies

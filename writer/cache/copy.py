@@ -61,6 +61,20 @@ class CacheCopy:
         token = None if meta[2] is None else meta[2].decode(errors="replace")
         return Holding(_position(meta[0], meta[1]), token, bool(users), bool(catalogue), bool(log))
 
+    async def standing(self, project: ProjectId) -> Standing | None:
+        """Where Redis says that it stands, with its count and digest; None where it says nothing readable."""
+        (fields,) = await self._commands.read([("HMGET", keys.meta(project), "epoch", "revision", "count", "digest")])
+        try:
+            epoch, revision, count, digest = fields
+            return Standing(Position(int(epoch), int(revision)), int(count), wire.parse_digest(digest.decode()))
+        except (TypeError, ValueError, AttributeError):  # an error instead of fields, fields that are not there
+            return None
+
+    async def catalogue(self, project: ProjectId) -> bytes | None:
+        """The catalogue as it stands there; None where there is none."""
+        (data,) = await self._commands.read([("GET", keys.catalog(project))])
+        return data if isinstance(data, bytes) else None
+
     async def begin_refill(self, project: ProjectId, token: str) -> None:
         """Say that Redis holds nothing until the refill `token` ends, and clear away what is of a wrong type."""
         await self._commands.write([script(scripts.BEGIN_REFILL, keys.meta(project), token)])

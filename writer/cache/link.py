@@ -1,19 +1,21 @@
-"""How the writer reaches Redis: one connection that writes, in order, and a few that read.
+"""How the writer reaches Redis: one connection to each server that writes, in order, and a few that read.
 
-All writes pass over one connection: what is published of a project stays in order, and Redis can leave our own
-plain writes out when it reports changed keys (client-side caching, NOLOOP); what our scripts write is reported.
+All writes to a server pass over one connection: what is published of a project stays in order, and Redis can leave our
+own plain writes out when it reports changed keys (client-side caching, NOLOOP); what our scripts write is reported.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from common import keys
+from common.redis_nodes import Nodes, nodes_of
+from common.redis_pool import OnConnect, open_pool
+from common.redis_url import NodeAddress, RedisUrl, parse
 from writer.cache import scripts as cache_scripts
 
 _log = logging.getLogger(__name__)
@@ -25,66 +27,74 @@ _PREFIXES: Final = ("PREFIX", keys.DOCUMENT_PREFIX, "PREFIX", keys.PROJECT_PREFI
 
 
 class RedisLink:
-    """Connections to one Redis; none is opened before it is used. A failed command is never repeated by itself."""
+    """Connections to what a Redis URL names; none is opened before it is used."""
 
     def __init__(self, url: str) -> None:
-        self.writing = Redis(connection_pool=_pool(url, 1, redis_connect_func=self._on_connect))
-        self.reading = Redis(connection_pool=_pool(url, _READERS))
-        self._listener: int | None = None
+        self._url = parse(url)
+        self.writing: Nodes = nodes_of(self._url, self._writer)
+        self.reading: Nodes = nodes_of(
+            self._url, lambda address: Redis(connection_pool=_pool(self._url, address, _READERS))
+        )
+        self._listeners: dict[NodeAddress | None, int] = {}
 
-    async def report_changes_to(self, client_id: int | None) -> None:
-        """Have Redis tell the client `client_id` of every change to our keys that is not made over `writing`."""
-        self._listener = client_id
-        pipeline = self.writing.pipeline(transaction=False)
+    async def addresses(self) -> Sequence[NodeAddress | None]:
+        """The servers that hold keys, each of which has to be listened to."""
+        return await self.reading.addresses()
+
+    def listening_pool(self, address: NodeAddress | None) -> ConnectionPool:
+        """For one connection that waits for messages without an end."""
+        return _pool(self._url, address, 1, socket_timeout=None)
+
+    async def report_changes_to(self, address: NodeAddress | None, client_id: int) -> None:
+        """Have a server tell its client `client_id` of every change to our keys that is not made over `writing`."""
+        self._listeners[address] = client_id
+        pipeline = self.writing.client(address).pipeline(transaction=False)
         pipeline.execute_command("CLIENT", "TRACKING", "OFF")
-        if client_id is not None:
-            pipeline.execute_command(*self._tracking(client_id))
+        pipeline.execute_command(*_tracking(client_id))
         await pipeline.execute()
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in (self.writing, self.reading):
-            await client.aclose()
-            await client.connection_pool.aclose()
+        await self.writing.aclose()
+        await self.reading.aclose()
 
-    async def _on_connect(self, connection: AbstractConnection) -> None:
-        await connection.on_connect()
-        # Loaded ahead, so that a batch is not refused in its middle and sent again.
-        for script in cache_scripts.ALL:
-            await connection.send_command("SCRIPT", "LOAD", script)
-            await connection.read_response()
-        if self._listener is None:
-            return
-        await connection.send_command(*self._tracking(self._listener))
-        try:
-            await connection.read_response()
-        except ResponseError:
-            # The listener is gone too; once it is back it asks for reports again.
-            _log.debug("the listener for changed keys is gone")
+    def _writer(self, address: NodeAddress | None) -> Redis:
+        async def begin(connection: AbstractConnection) -> None:
+            # Loaded ahead, so that a batch is not refused in its middle and sent again.
+            for script in cache_scripts.ALL:
+                await connection.send_command("SCRIPT", "LOAD", script)
+                await connection.read_response()
+            if address not in self._listeners:
+                return
+            await connection.send_command(*_tracking(self._listeners[address]))
+            try:
+                await connection.read_response()
+            except ResponseError:
+                # The listener is gone too; once it is back it asks for reports again.
+                _log.debug("the listener for changed keys is gone")
 
-    def _tracking(self, client_id: int) -> tuple[Any, ...]:
-        return ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id, "BCAST", *_PREFIXES, "NOLOOP")
+        return Redis(connection_pool=_pool(self._url, address, 1, begin))
 
 
-def listening_pool(url: str) -> BlockingConnectionPool:
-    """For one connection that waits for messages without an end; in the older protocol, whose messages are plain."""
-    return _pool(url, 1, socket_timeout=None)
-
-
-def general_pool(url: str) -> BlockingConnectionPool:
+def background_nodes(url: str) -> Nodes:
     """For what is of no consequence: its traffic is kept off the connection that publishes."""
-    return _pool(url, 1)
+    parsed = parse(url)
+    return nodes_of(parsed, lambda address: Redis(connection_pool=_pool(parsed, address, 1)))
 
 
-def _pool(url: str, size: int, **options: Any) -> BlockingConnectionPool:
+def _tracking(client_id: int) -> tuple[Any, ...]:
+    return ("CLIENT", "TRACKING", "ON", "REDIRECT", client_id, "BCAST", *_PREFIXES, "NOLOOP")
+
+
+def _pool(
+    url: RedisUrl, address: NodeAddress | None, size: int, on_connect: OnConnect | None = None, **options: Any
+) -> ConnectionPool:
     settings: dict[str, Any] = {
-        "protocol": 2,
         "socket_timeout": REPLY_SECONDS,
         "socket_connect_timeout": REPLY_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
         "client_name": "billing-writer",
         "max_connections": size,
         "timeout": _WAIT_SECONDS,
         **options,
     }
-    return BlockingConnectionPool.from_url(url, **settings)
+    return open_pool(url, address, BlockingConnectionPool, primary=True, on_connect=on_connect, **settings)

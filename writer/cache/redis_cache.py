@@ -8,9 +8,10 @@ from common import document as documents
 from common import keys, wire
 from common.identifiers import ProjectId, UserId
 from common.position import Position
+from common.redis_nodes import Command
 from common.wire import Change, Heartbeat, UserChanged
 from writer.cache import scripts
-from writer.cache.commands import WRONG_TYPE, Command, RedisCommands, script
+from writer.cache.commands import WRONG_TYPE, RedisCommands, script
 from writer.cache.scripts import Mode
 from writer.relay.heads import Standing
 from writer.relay.project_relay import Advanced, Published
@@ -35,9 +36,10 @@ class RedisCache:
         # Nobody leaves the set here: a late relay would take out who has come back meanwhile.
         users = {c.document.user_id for c in changes if isinstance(c, UserChanged) and c.document.entitlements}
         listed: list[Command] = [("SADD", keys.users(project), *sorted(users))] if users else []
-        told = [command for change in changes for command in _told(project, change)]
-        commands = [*written, *listed, *told]
-        replies = await self._commands.write(commands)
+        messages = [(change.position, wire.encode(change)) for change in changes]
+        logged = [log_entry(project, position, message) for position, message in messages]
+        told: list[Command] = [("PUBLISH", keys.channel(project), message) for _, message in messages]
+        replies = await self._commands.write_steps(written, listed, logged, told)
         return Published(newest_held(replies), any(WRONG_TYPE in str(r) for r in replies if isinstance(r, Exception)))
 
     async def advance(self, project: ProjectId, behind: Position, standing: Standing) -> Advanced:
@@ -60,11 +62,6 @@ class RedisCache:
         seconds = expiry(self._ttl, is_empty=not document.entitlements)
         data = documents.encode(document)
         return write_document(project, document.user_id, data, document.position, seconds, Mode.NEWER)
-
-
-def _told(project: ProjectId, change: Change) -> tuple[Command, Command]:
-    message = wire.encode(change)
-    return log_entry(project, change.position, message), ("PUBLISH", keys.channel(project), message)
 
 
 def write_document(

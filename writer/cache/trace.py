@@ -5,11 +5,11 @@ import logging
 from typing import Final
 
 import orjson
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from common import keys
 from common.clock import Clock, format_time
+from common.redis_nodes import Nodes
 from writer.domain.stripe.event import Event
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _GATHER_SECONDS: Final = 0.1
 class RedisTrace:
     """Writes traces behind the request's back. With Redis away they are dropped."""
 
-    def __init__(self, redis: Redis, clock: Clock) -> None:
+    def __init__(self, redis: Nodes, clock: Clock) -> None:
         self._redis = redis
         self._clock = clock
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
@@ -45,9 +45,6 @@ class RedisTrace:
             while len(traces) < _TOGETHER and not self._waiting.empty():
                 traces.append(self._waiting.get_nowait())
             try:
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for key, value in traces:
-                        pipeline.set(key, value, ex=KEPT)
-                    await pipeline.execute()
+                await self._redis.send([("SET", key, value, "EX", KEPT) for key, value in traces])
             except (RedisError, OSError) as error:
                 _log.debug("traces dropped count=%d error=%s", len(traces), type(error).__name__)

@@ -16,6 +16,7 @@ from writer.cli.keys import key
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
 from writer.cli.stripe import stripe
+from writer.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,6 +36,7 @@ for _command in (
     revoke,
     recompute,
     reconcile,
+    verify,
     events,
     history,
     unassigned,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.domain.stripe.event import Ignored, parse_event
 from writer.domain.stripe.fields import ShapeError
@@ -28,13 +29,14 @@ class Replayed:
 class Events:
     """Every method raises RefusedError where it will not; `on_commit` is called after something was committed."""
 
-    def __init__(self, transactions: Transactions, on_commit: Callable[[], None]) -> None:
+    def __init__(self, transactions: Transactions, readings: Readings, on_commit: Callable[[], None]) -> None:
         self._transactions = transactions
+        self._readings = readings
         self._on_commit = on_commit
 
     async def list(self, chosen: EventFilter, after: str | None, limit: int) -> EventPage:
         """Received events, a page at a time."""
-        return await self._transactions.run(lambda connection: received.list_page(connection, chosen, after, limit))
+        return await self._readings.run(lambda connection: received.list_page(connection, chosen, after, limit))
 
     async def find(self, event_id: str) -> tuple[ReceivedEvent, Any]:
         """One event with its payload."""

@@ -18,6 +18,7 @@ from writer.apply.mirror import Mirrored
 from writer.catalogue import apply, mirror, placement, store
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
+from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
@@ -54,7 +55,9 @@ class Operations:
         recompute: Recompute,
         clock: Clock,
         on_commit: Callable[[], None],
+        readings: Readings | None = None,
     ) -> None:
+        """`readings`: where lists and history come from; by default from the same engine."""
         self._transactions = transactions
         self._recompute = recompute
         self._clock = clock
@@ -62,7 +65,8 @@ class Operations:
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
         self._documents = Documents(engine, clock)
-        self.events = Events(transactions, on_commit)
+        self._readings = readings or Readings(engine)
+        self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -85,7 +89,7 @@ class Operations:
 
     async def list_projects(self) -> Sequence[Project]:
         """Every project."""
-        return await self._transactions.run(projects.list_all)
+        return await self._readings.run(projects.list_all)
 
     async def project(self, name: str) -> Project:
         """The project of that public id."""
@@ -110,17 +114,23 @@ class Operations:
 
     async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
         """What a user held at a moment, and why; `history.at` says in which shape."""
-        async with self._snapshots.connect() as connection:
+
+        async def work(connection: AsyncConnection) -> dict[str, Any]:
             question = history.Question(await projects.find(connection, project), user, feature)
             return await history.at(connection, question, moment)
+
+        return await self._readings.run(work)
 
     async def history(
         self, project: str, user: UserId, feature: FeatureCode | None, until: Instant, limit: int
     ) -> list[dict[str, Any]]:
         """What changed for a user, newest first; `history.changes` says in which shape."""
-        async with self._snapshots.connect() as connection:
+
+        async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
             question = history.Question(await projects.find(connection, project), user, feature)
             return await history.changes(connection, question, until, limit)
+
+        return await self._readings.run(work)
 
     async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
         """Change a project's settings."""

@@ -29,14 +29,19 @@ class Inspection:
         self._epochs = epochs
         self._on_damage = on_damage
 
-    async def look(self, *, refilling: bool) -> None:
-        """Look once; while a refill of ours runs, only for a future that Postgres does not know."""
+    async def look(self, *, refilling: bool, thorough: bool = False) -> None:
+        """Look once; while a refill of ours runs, only for a future that Postgres does not know.
+
+        `thorough`: into the change log too, whose server may have failed over and forgotten what it had told last.
+        """
         async with self._relay.order:
             at = self._relay.position
             if at is None:
                 return
             held = await self._cache.holding(self._relay.lease.project, at.epoch)
             damage = self._damage(held, at)
+            if damage is None and thorough and held.log and not await self._log_is_whole(at):
+                damage = "the change log has lost entries"
         if held.position is not None:
             await self.compare(held.position, "redis")
         if self._relay.ahead is not None:
@@ -54,6 +59,10 @@ class Inspection:
         head = await self._heads.read(self._relay.lease.project_id)
         if seen > head.position:
             await self._epochs.raise_epoch(head.project_id, seen, seen_in)
+
+    async def _log_is_whole(self, at: Position) -> bool:
+        first, last, length = await self._cache.log_bounds(self._relay.lease.project, at.epoch)
+        return length == last - first + 1 and last >= at.revision
 
     def _damage(self, held: Holding, at: Position) -> str | None:
         if held.position is None:

@@ -130,7 +130,7 @@ class ProjectStation:
         backoff = pauses()
 
         async def look() -> bool:
-            await self._inspection.look(refilling=self._mending)
+            await self._inspection.look(refilling=self._mending, thorough=self._doubted)
             self._doubted = False
             self._e.redis_outage.worked()
             self._e.metrics.redis_up(up=True)

@@ -58,7 +58,6 @@ class RelayStation:
         metrics: RelayMetrics,
         recompute_user: RecomputeUser,
     ) -> None:
-        self._url = settings.redis_url
         self._link = RedisLink(settings.redis_url.reveal())
         commands = RedisCommands(self._link)
         self.presences = Presences(commands, clock)
@@ -88,7 +87,7 @@ class RelayStation:
     async def run(self) -> None:
         """Relay until cancelled. Other parts may read `heads` meanwhile: they are kept current here."""
         crashed = self._equipment.metrics.crashed
-        watch = KeyWatch(self._url.reveal(), self._link, self)
+        watch = KeyWatch(self._link, self)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(supervise("heads", self._equipment.heads.run, crashed, SPREAD))

@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from common import document as documents
 from common import http, transfer
 from common.clock import SystemClock
-from common.identifiers import ProjectId
 from common.position import Position
 from common.transfer import ChangesPage, SnapshotHead
 from tests.support.history import grant
 from tests.support.ledger import Ledger
 from tests.support.waiting import eventually
+from tests.support.writer_routes import OneProject
 from writer.changes import ChangesHandler
 from writer.lineage import LineageKeeper
 from writer.relay.backlog import Backlog, Page
@@ -32,22 +32,6 @@ from writer.snapshot import SnapshotHandler
 from writer.wakeup import Wakeup
 
 Client = TestClient[web.Request, web.Application]
-
-
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    project_id: int
-    project: ProjectId
-
-
-class _OneProject:
-    """Lets everybody in, for one project."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._caller = _Caller(ledger.project_id, ledger.project)
-
-    async def project_or_admin(self, request: web.Request, project: str | None) -> _Caller:
-        return self._caller
 
 
 class _CountingBacklog(Backlog):
@@ -74,7 +58,7 @@ async def writer(engine: AsyncEngine, ledger: Ledger) -> AsyncIterator[_Writer]:
     wakeup = Wakeup()
     heads = Heads(engine, wakeup)
     lineage = LineageKeeper(engine, RelayMetrics(CollectorRegistry()), wakeup.notify)
-    access = _OneProject(ledger)
+    access = OneProject(ledger)
     backlog = _CountingBacklog(engine)
     changes = ChangesHandler(backlog, heads, lineage, access, SystemClock())
     app = web.Application(middlewares=[http.middleware])

@@ -6,7 +6,6 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from common import document as documents
 from common import keys
 from common.identifiers import UserId
 from tests.support.history import grant
@@ -17,10 +16,10 @@ from tests.support.relaying import (
     StartRelay,
     Subscriber,
     document_at,
-    log_at,
     meta_at,
 )
 from tests.support.waiting import eventually, until
+from tests.support.wholeness import is_whole
 from writer.relay.refill import Refilled
 
 WHOLE_SECONDS = 5.0
@@ -31,28 +30,7 @@ async def _fill(ledger: Ledger, redis: Redis, users: int = 40) -> None:
     await ledger.change_many({f"user_{n}": [grant()] for n in range(users)})
     await ledger.change("gone", grant())
     await ledger.change("gone")
-    await eventually(lambda: _is_whole(ledger, redis))
-
-
-async def _is_whole(ledger: Ledger, redis: Redis) -> bool:
-    """Everything that Postgres has stands at Redis, and Redis says so."""
-    head = await ledger.head()
-    if await meta_at(redis, ledger.project) != head:
-        return False
-    rows = await ledger.query("SELECT user_id, revision, digest, is_empty FROM documents")
-    for row in rows:
-        held = await document_at(redis, ledger.project, row.user_id)
-        if held is None or held.position != (head.epoch, row.revision):
-            return False
-        if documents.digest_of(held) != int.from_bytes(row.digest, "big"):
-            return False
-    listed = {row.user_id.encode() for row in rows if not row.is_empty}
-    logged = [message.position.revision for message in await log_at(redis, ledger.project, head.epoch)]
-    return (
-        listed <= await redis.smembers(keys.users(ledger.project))
-        and bool(await redis.exists(keys.catalog(ledger.project)))
-        and logged == list(range(1, head.revision + 1))
-    )
+    await eventually(lambda: is_whole(ledger, redis))
 
 
 async def test_flushall_is_made_good(ledger: Ledger, redis: Redis, start_relay: StartRelay) -> None:
@@ -60,7 +38,7 @@ async def test_flushall_is_made_good(ledger: Ledger, redis: Redis, start_relay: 
     relaying = await start_relay()
     await _fill(ledger, redis)
     await redis.flushall()
-    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+    await eventually(lambda: is_whole(ledger, redis), WHOLE_SECONDS)
     assert relaying.recomputed == []
 
 
@@ -97,7 +75,7 @@ async def test_a_deleted_key_comes_back(ledger: Ledger, redis: Redis, start_rela
     await _fill(ledger, redis)
     key = keys.changes((await ledger.head()).epoch, ledger.project) if lost == "billing:changes" else lost
     assert await redis.delete(key) == 1
-    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+    await eventually(lambda: is_whole(ledger, redis), WHOLE_SECONDS)
 
 
 async def test_whose_document_was_deleted_is_computed_again(
@@ -131,7 +109,7 @@ async def test_a_document_that_somebody_changed_is_set_right(
     data = await redis.get(key)
     assert isinstance(data, bytes)
     await redis.set(key, change(data))
-    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+    await eventually(lambda: is_whole(ledger, redis), WHOLE_SECONDS)
 
 
 async def test_keys_of_a_wrong_type_are_set_right(ledger: Ledger, redis: Redis, start_relay: StartRelay) -> None:
@@ -145,7 +123,7 @@ async def test_keys_of_a_wrong_type_are_set_right(ledger: Ledger, redis: Redis, 
     await redis.delete(keys.document(UserId("user_3"), ledger.project))
     await redis.lpush(keys.document(UserId("user_3"), ledger.project), "nonsense")
     await ledger.change("ada", grant())
-    await eventually(lambda: _is_whole(ledger, redis), WHOLE_SECONDS)
+    await eventually(lambda: is_whole(ledger, redis), WHOLE_SECONDS)
 
 
 async def test_the_scrub_finds_what_nobody_reported(
@@ -183,7 +161,7 @@ async def test_a_refill_that_was_flushed_midway_does_not_claim_to_be_whole(
         assert await loose.refill() is Refilled.AGAIN
         assert await meta_at(redis, ledger.project) is None
         assert await loose.refill() is Refilled.WHOLE
-    assert await _is_whole(ledger, redis)
+    assert await is_whole(ledger, redis)
 
 
 async def test_a_refill_left_over_by_a_dead_writer_is_done_again(

@@ -1,8 +1,10 @@
 """A large project is read from Redis by several processes, each its share; together they are one copy."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -44,8 +46,8 @@ def everything_is_large(patch: pytest.MonkeyPatch) -> Iterator[Metrics]:
 
 async def load(url: str, metrics: Metrics, processes: int, reach: str | None = None) -> Loaded:
     """A start from Redis, read in shares."""
-    async with connect(url) as client:
-        cache = RedisCache(client, Refusals(metrics), Shares(Secret(reach or url), processes))
+    async with aclosing(connect(url)) as nodes:
+        cache = RedisCache(nodes, Refusals(metrics), Shares(Secret(reach or url), processes))
         return await Bootstrap(PROJECT, cache, None, SystemClock()).load(Source.REDIS)
 
 
@@ -119,6 +121,27 @@ async def test_a_process_that_dies_is_no_loss(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     async with publishing(redis_url, history):
         assert (await load(redis_url, metrics, 2)).copy.complete
+
+
+async def test_a_start_that_is_given_up_leaves_no_process(redis_url: str, metrics: Metrics) -> None:
+    """Whenever it is given up: on the way to a process, or with one that reads."""
+    async with publishing(redis_url, large(40)):
+        for turns in range(8):
+            start = asyncio.create_task(load(redis_url, metrics, 2))
+            while not readers():  # noqa: ASYNC110 - nobody tells that a process has begun
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            assert not readers()
+
+
+def readers() -> list[str]:
+    """The processes of ours that read shares."""
+    folders = Path("/proc/self/task").glob("*/children")
+    children = [pid for folder in folders for pid in folder.read_text(encoding="ascii").split()]
+    return [pid for pid in children if b"share_reader" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def test_a_redis_that_is_away_is_told_as_such_without_its_password(metrics: Metrics, redis_url: str) -> None:

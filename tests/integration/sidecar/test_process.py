@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, UnixConnector
 
+from common.redis_url import SCHEMES
 from sandbox.processes import ChildProcess, ProcessConfig
 from tests.support.publisher import Publisher
 from tests.support.sidecars import until
@@ -61,7 +62,7 @@ def test_bad_settings_end_it_with_status_two_and_all_faults(tmp_path: Path) -> N
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "SIDECAR_PROJECT is not set",
-        "REDIS_URL must be a URL such as redis://host…; schemes: redis rediss unix",
+        "REDIS_URL must be a URL such as redis://host…; schemes: " + " ".join(SCHEMES),
         "SIDECAR_ON_STALE must be one of serve deny allow",
     ]
     assert "hidden" not in done.stdout + done.stderr

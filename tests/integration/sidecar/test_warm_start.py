@@ -1,6 +1,7 @@
 """The first copy: from Redis, from the writer, and when neither has one."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
@@ -131,8 +132,8 @@ async def test_documents_newer_than_the_base_are_caught_up_with(
     """A document written after meta is only trusted once the log was applied through it."""
     newer = history.change("ann", grant("seats", 9))
     other = history.change("bob")
-    async with connect(redis_url) as client:
-        cache = RedisCache(client, Refusals(Metrics()))
+    async with aclosing(connect(redis_url)) as nodes:
+        cache = RedisCache(nodes, Refusals(Metrics()))
         await publisher.write(newer)
         loaded = await Bootstrap(PROJECT, cache, None, SystemClock()).load(Source.REDIS)
         assert not loaded.copy.consistent
@@ -150,8 +151,8 @@ async def test_a_log_ahead_of_what_redis_says_does_not_hide_a_loss(
 ) -> None:
     """The copy stops where Redis says that it stands, so that its digest is compared even while revisions pour in."""
     await publisher.log(history.change("cid", grant()))
-    async with connect(redis_url) as client:
-        bootstrap = Bootstrap(PROJECT, RedisCache(client, Refusals(Metrics())), None, SystemClock())
+    async with aclosing(connect(redis_url)) as nodes:
+        bootstrap = Bootstrap(PROJECT, RedisCache(nodes, Refusals(Metrics())), None, SystemClock())
         assert (await bootstrap.load(Source.REDIS)).copy.complete
         await publisher.forget([keys.users(PROJECT)])
         assert (await bootstrap.load(Source.REDIS)).copy.faulty
@@ -159,13 +160,13 @@ async def test_a_log_ahead_of_what_redis_says_does_not_hide_a_loss(
 
 async def test_redis_emptied_while_it_is_read_is_not_a_copy(redis_url: str, publisher: Publisher) -> None:
     """Half of a flushed Redis is refused."""
-    async with connect(redis_url) as client:
-        cache = RedisCache(client, Refusals(Metrics()))
+    async with aclosing(connect(redis_url)) as nodes:
+        cache = RedisCache(nodes, Refusals(Metrics()))
         catalogue = cache.catalogue
 
         async def flushed(project: object) -> object:
             found = await catalogue(PROJECT)
-            await client.flushall()
+            await nodes.send_everywhere([("FLUSHALL",)])
             return found
 
         cache.catalogue = flushed  # type: ignore[method-assign,assignment]

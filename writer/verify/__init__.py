@@ -1,0 +1,1 @@
+"""Compares what Postgres, Redis and the live sidecars hold of a project, and names what differs."""
