@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -23,6 +24,7 @@ from tests.support.waiting import eventually
 
 PATIENCE_S: Final = 120.0
 _SHOWN: Final = 10
+_CRASHED: Final = "background task crashed"
 
 
 class Acknowledged:
@@ -57,6 +59,15 @@ class Acknowledged:
             if event in self._events and row["status"] not in {"applied", "superseded", "ignored"}
         ]
         return lost + unfinished
+
+
+def crashes(folder: Path) -> list[str]:
+    """What the processes' logs tell of tasks that met what nobody expected: they come back, but none should."""
+    found: list[str] = []
+    for log in sorted(folder.glob("*.log")):
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        found += [f"{log.stem}: {line}" for line in lines if _CRASHED in line]
+    return found
 
 
 async def ending(ground: Ground, standin: StripeStandIn, acknowledged: Acknowledged) -> list[str]:

@@ -17,7 +17,7 @@ from sandbox.stripe.server import Options, StripeStandIn
 from tests.chaos import plant as plants
 from tests.chaos.billing import Billing
 from tests.chaos.commits import Reader
-from tests.chaos.ending import Acknowledged, ending
+from tests.chaos.ending import Acknowledged, crashes, ending
 from tests.chaos.faults import KINDS, Fault, Ground
 from tests.chaos.observer import Observed, Observer
 from tests.chaos.plant import PlantConfig
@@ -251,7 +251,7 @@ class Season:
         for commits in ground.reader.commits.values():
             outcome.revisions += commits.revisions
             outcome.violations += commits.faults
-        outcome.violations += ground.billing.faults + outcome.observed.violations
+        outcome.violations += ground.billing.faults + outcome.observed.violations + crashes(self._config.folder)
 
 
 async def play(config: SeasonConfig, say: Say) -> Outcome:
