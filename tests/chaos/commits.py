@@ -3,7 +3,8 @@
 import asyncio
 import bisect
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -160,8 +161,15 @@ class Reader:
         self.looks += 1
         return True
 
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Let go of the database, so that it can be dropped, and leave it alone meanwhile."""
+        async with self._looking:
+            await self.leave()
+            yield
+
     async def leave(self) -> None:
-        """Let go of the database, so that it can be dropped."""
+        """Let go of the database for now."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()

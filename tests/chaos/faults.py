@@ -44,7 +44,7 @@ class Ground:
         """What `pg_dump` says of the database now."""
         async with self.billing.nobody_operates():
             self.dump = self.billing.given()
-            await asyncio.to_thread(self.plant.run, "pg_dump", "--file", self.dump_file)
+            await asyncio.to_thread(self.plant.run, "pg_dump", *_file(self))
 
 
 Cause = Callable[[Ground, float], Awaitable[float]]
@@ -171,9 +171,9 @@ async def restore_dump(ground: Ground, seconds: float) -> float:
         await asyncio.gather(*(writer.stop() for writer in plant.writers))
         ground.on_restore()
         await _eventually(ground.reader.look)
-        await ground.reader.leave()
-        await plant.new_database()
-        await asyncio.to_thread(plant.run, "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", ground.dump_file)
+        async with ground.reader.away():
+            await plant.new_database()
+            await asyncio.to_thread(plant.run, "psql", "--quiet", "--set", "ON_ERROR_STOP=1", *_file(ground))
         billing.forget_since(ground.dump)
         ground.restores += 1
         await asyncio.sleep(seconds / 4)
@@ -230,6 +230,10 @@ KINDS: Final[Sequence[Fault]] = (
     Fault("restore an older dump", _WRITERS, restore_dump),
     *(on_link(group, how) for group in GROUPS for how in ("cut", "half-close", "refuse", "stall", "lose")),
 )
+
+
+def _file(ground: Ground) -> tuple[str, str]:
+    return "--file", ground.dump_file
 
 
 async def _some_writer(ground: Ground) -> Service:
