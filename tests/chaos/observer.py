@@ -74,6 +74,8 @@ class Observed:
     longest: float = 0.0
     understated: float = 0.0
     """Seconds: by how much an age was too small at most."""
+    beyond: float = 0.0
+    """The same, less what a fault may have held messages back for."""
     violations: list[str] = field(default_factory=list)
     staleness: dict[str, float] = field(default_factory=dict)
     """The longest by what went wrong at the time."""
@@ -221,6 +223,7 @@ class Observer:
         if (told.sidecar, told.start) in self._fresh:  # before that the age is only told to be unknown, by `stale`
             understated = old - answer["age_ms"] / 1000
             seen.understated = max(seen.understated, understated)
+            seen.beyond = max(seen.beyond, understated - held_back)
             if understated > self._age_slack + held_back and not self._from_the_writer(told):
                 seen.wrong("too young", f"{told}; superseded {old:.3f} s before it was asked for, while {fault}")
 

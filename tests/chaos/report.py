@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Final
 
-from tests.chaos.season import Outcome
+from tests.chaos.season import TOGETHER, Outcome
 
 _SHOWN: Final = 30
 
@@ -15,14 +15,20 @@ def table(outcome: Outcome) -> str:
 
 
 def _faults(outcome: Outcome) -> Iterator[str]:
-    yield f"{'fault':<34}{'times':>6}  {'whole again: median':>19}  {'worst':>8}"
+    yield f"{'fault':<34}{'times':>6}  {'whole again: median':>19}  {'worst':>8}  {'oldest answer':>13}"
     for name in sorted(outcome.faults):
         took = outcome.recoveries[name]
-        yield f"{name:<34}{outcome.faults[name]:>6}  {median(took):>17.2f} s  {max(took):>6.2f} s"
+        oldest = max(
+            (old for names, old in outcome.observed.staleness.items() if name in names.split(TOGETHER)), default=0.0
+        )
+        yield _row(name, outcome.faults[name], took, oldest)
     every = [seconds for took in outcome.recoveries.values() for seconds in took]
-    total = outcome.faults.total()
     if every:
-        yield f"{'all':<34}{total:>6}  {median(every):>17.2f} s  {max(every):>6.2f} s"
+        yield _row("all", outcome.faults.total(), every, outcome.observed.longest)
+
+
+def _row(name: str, times: int, took: Sequence[float], oldest: float) -> str:
+    return f"{name:<34}{times:>6}  {median(took):>17.2f} s  {max(took):>6.2f} s  {oldest:>11.2f} s"
 
 
 def _figures(outcome: Outcome) -> Iterator[str]:
@@ -41,7 +47,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     )
     yield (
         f"longest staleness: {seen.longest_fresh:.2f} s called fresh, {seen.longest:.2f} s at all; "
-        f"an age was understated by {max(0.0, seen.understated):.2f} s at most"
+        f"an age was understated by {seen.understated:.2f} s at most ({seen.beyond:.2f} s more than messages were held)"
     )
     yield f"a stopped lease holder was replaced after: {_seconds(outcome.takeovers)}"
     if outcome.rolled is not None:

@@ -35,6 +35,9 @@ _RETRY_SCALE: Final = 1 / 1500
 
 _ROLLED_FOR_S: Final = 15.0
 
+TOGETHER: Final = " + "
+"""Between the names of faults that come together."""
+
 Say = Callable[[str], None]
 
 
@@ -198,7 +201,7 @@ class Season:
 
     async def _round(self, chosen: Sequence[Fault]) -> None:
         observer, rng, config = self._observer, self._ground.rng, self._config
-        names = " + ".join(fault.name for fault in chosen)
+        names = TOGETHER.join(fault.name for fault in chosen)
         lasts = {fault: rng.uniform(*config.lasts) for fault in chosen}
         observer.going_wrong = names
         observer.held_back = max((lasts[fault] for fault in chosen if fault.holds_back), default=0.0)
