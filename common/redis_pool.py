@@ -9,6 +9,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LostError
 
 from common.redis_faults import Facts, RedisSettingError, check_server, explained, is_too_old, too_old
 from common.redis_url import NodeAddress, RedisUrl, Topology, User
@@ -19,7 +20,33 @@ Locate = Callable[[], Awaitable[NodeAddress]]
 OnConnect = Callable[[AbstractConnection], Awaitable[None]]
 
 
-class _Located(Connection):
+class _Losable(AbstractConnection):
+    """Says that a connection is lost in the one way that everybody expects.
+
+    uvloop raises RuntimeError where something is written to a connection just after it was reset.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """As redis-py's own."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise LostError(f"the connection was lost: {error}") from error
+
+
+class _Plain(_Losable, Connection):
+    """Over TCP."""
+
+
+class _Tls(_Losable, SSLConnection):
+    """Over TCP with TLS."""
+
+
+class _Unix(_Losable, UnixDomainSocketConnection):
+    """Over a unix socket."""
+
+
+class _Located(_Plain):
     """Asks where the primary is each time that it connects: after a failover it is elsewhere."""
 
     def __init__(self, *, locate: Locate, **settings: Any) -> None:
@@ -31,7 +58,7 @@ class _Located(Connection):
         await super()._connect()  # type: ignore[no-untyped-call]  # so redis-py ships it
 
 
-class _LocatedTls(SSLConnection, _Located):
+class _LocatedTls(_Tls, _Located):
     """The same with TLS."""
 
 
@@ -105,7 +132,7 @@ class Sentinels:
     async def _ask(self, address: NodeAddress) -> NodeAddress | None:
         timeouts = {"socket_timeout": _SENTINEL_SECONDS, "socket_connect_timeout": _SENTINEL_SECONDS}
         pool = ConnectionPool(
-            connection_class=SSLConnection if self._url.tls else Connection,
+            connection_class=_Tls if self._url.tls else _Plain,
             host=address.host,
             port=address.port,
             **{**_CAREFUL, **timeouts, **_login(self._url.sentinel_user), **_tls(self._url)},
@@ -131,12 +158,12 @@ def _clearest(faults: Sequence[Exception]) -> Exception:
 def _settings(url: RedisUrl, address: NodeAddress | None) -> dict[str, Any]:
     login = {**_login(url.user), "db": url.db}
     if url.path is not None:
-        return {"connection_class": UnixDomainSocketConnection, "path": url.path, **login}
+        return {"connection_class": _Unix, "path": url.path, **login}
     if url.topology is Topology.SENTINEL:
         kind: type[AbstractConnection] = _LocatedTls if url.tls else _Located
         return {"connection_class": kind, "locate": Sentinels(url).primary, **login, **_tls(url)}
     host, port = address or url.nodes[0]
-    kind = SSLConnection if url.tls else Connection
+    kind = _Tls if url.tls else _Plain
     return {"connection_class": kind, "host": host, "port": port, **login, **_tls(url)}
 
 

@@ -24,6 +24,7 @@ from sidecar.sources import AheadError, ChangesGoneError, SourceError, Unavailab
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 2.0  # on top of what a poll may wait
 _STREAM_SILENCE_SECONDS: Final = 10.0  # a snapshot may take long as a whole, but not between two pieces
+_MOST_ANSWER: Final = 64 * MAX_DOCUMENT_BYTES  # of changes; what is more comes sooner as a snapshot, which streams
 _MOST_LINE: Final = 8 * MAX_DOCUMENT_BYTES  # the head carries the catalogue
 
 
@@ -70,7 +71,7 @@ class WriterOrigin:
                 self._path(what), params=params, headers=self._headers(project), timeout=timeout
             ) as response:
                 await _raise_for(response)
-                return await response.read()
+                return await _bounded(response, what)
 
     def _path(self, what: str) -> str:
         return f"{self._url}/api/v1/{what}"
@@ -148,6 +149,18 @@ async def _lines(response: ClientResponse) -> AsyncIterator[Sequence[bytes]]:
             await asyncio.sleep(0)  # pieces that are there already would hold everybody else up
     if rest:
         yield [rest]
+
+
+async def _bounded(response: ClientResponse, what: str) -> bytes:
+    """The whole body; UnreadableError where it is far larger than any that a writer sends."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_ANSWER:
+            raise UnreadableError(f"{what} has more than {_MOST_ANSWER} bytes")
+    return b"".join(pieces)
 
 
 async def _raise_for(response: ClientResponse) -> None:

@@ -160,7 +160,9 @@ class RedisCache:
             self._refusals.note(project, "log", error)
             raise UnreadableError(f"the change log is not readable: {error}") from error
         if isinstance(message, Heartbeat):
-            raise UnreadableError("the change log holds a heartbeat")
+            fault = WireError("the change log holds a heartbeat")
+            self._refusals.note(project, "log", fault)
+            raise UnreadableError(str(fault)) from fault
         return message
 
 

@@ -5,6 +5,7 @@ import logging
 from common.identifiers import ProjectId
 from common.wire import FutureVersionError
 from sidecar.metrics import Metrics
+from sidecar.sources import SourceError
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +18,9 @@ class Refusals:
         self._seen: set[tuple[ProjectId, str]] = set()
 
     def note(self, project: ProjectId, where: str, error: Exception) -> None:
-        """`where`: channel, log, documents, changes."""
+        """`where`: channel, log, documents, changes, cache, snapshot. What a source's error was made of is told."""
+        if isinstance(error, SourceError) and isinstance(error.__cause__, Exception):
+            error = error.__cause__
         kind = f"{where}_future_version" if isinstance(error, FutureVersionError) else f"{where}_unreadable"
         self._metrics.refused.labels(project, kind).inc()
         if (project, kind) not in self._seen:

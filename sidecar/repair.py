@@ -83,7 +83,8 @@ class Repair:
             try:
                 filled = await self._fill_from(source, target, apply)
             except UnreadableError as error:
-                self._refusals.note(self._project.id, "changes", error)
+                if source is Source.WRITER:  # an entry of Redis's log is noted where it was read
+                    self._refusals.note(self._project.id, "changes", error)
                 gone = True
             except AheadError:
                 self._project.found_ahead(self._clock.monotonic())
@@ -110,6 +111,7 @@ class Repair:
             try:
                 loaded = await self._bootstrap.load(source)
             except SourceError as error:
+                self._note(source, error)
                 reasons.append(f"{source}: {error}")
                 continue
             if self._mends_nothing(loaded.copy, reason):
@@ -148,6 +150,11 @@ class Repair:
         if self._project.position != start:
             self._metrics.gaps_filled.labels(self._project.id, source.value).inc()
         return filled
+
+    def _note(self, source: Source, error: SourceError) -> None:
+        """Count what cannot be read; what is only missing, or not whole yet, has no cause."""
+        if isinstance(error, UnreadableError) and error.__cause__ is not None:
+            self._refusals.note(self._project.id, "snapshot" if source is Source.WRITER else "cache", error)
 
     async def _install(self, loaded: Loaded, reason: Needed, reasons: list[str]) -> bool:
         project, copy = self._project, loaded.copy

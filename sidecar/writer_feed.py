@@ -85,7 +85,7 @@ class WriterFeed:
 
     async def _failed(self, error: SourceError) -> float:
         if isinstance(error, UnreadableError):
-            self._refusals.note(self._project.id, "changes", error.__cause__ or error)  # type: ignore[arg-type]
+            self._refusals.note(self._project.id, "changes", error)
             self._put(Signal.CHANGES_GONE)
         if not self._failing:
             self._failing = True

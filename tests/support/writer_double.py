@@ -3,10 +3,12 @@
 import asyncio
 import gzip
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
+import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -14,7 +16,7 @@ from common import document as documents
 from common import transfer
 from common.clock import SystemClock
 from common.document import Document
-from common.http import json_response, middleware
+from common.http import middleware
 from common.identifiers import UserId
 from common.problems import Problem
 from common.transfer import ChangesPage
@@ -34,6 +36,8 @@ class WriterDouble:
         self.page = 1_000
         self.compressed = False
         self.cut = False
+        self.rewrite: Callable[[str, bytes], bytes] = lambda _what, body: body
+        """Changes what is answered to `snapshot`, `changes` or `entitlements`, as another version would write it."""
         self.hold = asyncio.Event()
         self.hold.set()
         self.url = ""
@@ -64,7 +68,7 @@ class WriterDouble:
         lines = [transfer.encode_head(self.history.head()), *map(documents.encode, held)]
         if not self.cut:
             lines.append(transfer.encode_end(len(held)))
-        body = b"".join(line + b"\n" for line in lines)
+        body = self.rewrite("snapshot", b"".join(line + b"\n" for line in lines))
         headers = {"Content-Encoding": "gzip"} if self.compressed else {}
         body = gzip.compress(body) if self.compressed else body
         return web.Response(body=body, content_type=transfer.SNAPSHOT_TYPE, headers=headers)
@@ -85,11 +89,15 @@ class WriterDouble:
             raise Problem(HTTPStatus.GONE, "changes_gone", "take a snapshot")
         changes = [change for change in history.changes if change.position.revision > after]
         heartbeat = history.heartbeat(SystemClock().now())
-        return json_response(transfer.page_to_json(ChangesPage(changes[: self.page], heartbeat)))
+        page = transfer.page_to_json(ChangesPage(changes[: self.page], heartbeat))
+        return self._json("changes", page)
 
     async def _entitlements(self, request: web.Request) -> web.Response:
         self._admit(request, "entitlements")
         await self.hold.wait()
         user = UserId(request.query["user_id"])
         nothing = Document(user, self.history.project, *self.history.position, START, ())
-        return json_response(documents.to_json(self.history.documents.get(user, nothing)))
+        return self._json("entitlements", documents.to_json(self.history.documents.get(user, nothing)))
+
+    def _json(self, what: str, content: Any) -> web.Response:
+        return web.Response(body=self.rewrite(what, orjson.dumps(content)), content_type="application/json")
