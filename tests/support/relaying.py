@@ -127,9 +127,9 @@ class LooseRelay:
 
         self.copy.write_documents = interrupted  # type: ignore[method-assign]
 
-    def repair(self, on_repaired: Callable[[UserId], None]) -> Repair:
+    def repair(self, on_repaired: Callable[[UserId], None], is_settled: Callable[[], bool] = lambda: True) -> Repair:
         """What mends single documents."""
-        return Repair(self.relay, self.snapshots, self.copy, self._metrics, on_repaired)
+        return Repair(self.relay, self.snapshots, self.copy, self._metrics, on_repaired, is_settled)
 
     async def write_without_looking(self, entries: Sequence[OutboxEntry]) -> None:
         """What a relay does that was paused between looking at its lease and writing."""

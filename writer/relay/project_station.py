@@ -50,7 +50,7 @@ class ProjectStation:
         self._id = lease.project_id
         self.relay = ProjectRelay(lease, e.backlog, e.leases, e.cache, e.clock, e.metrics, self._damaged)
         self._inspection = Inspection(self.relay, e.copy, e.heads, e.lineage, self._damaged)
-        self._repair = Repair(self.relay, e.snapshots, e.copy, e.metrics, self._to_recompute)
+        self._repair = Repair(self.relay, e.snapshots, e.copy, e.metrics, self._to_recompute, lambda: self._settled)
         self._lost = asyncio.Event()
         self._damage: str | None = None
         self._mending = False
@@ -175,10 +175,9 @@ class ProjectStation:
                 users = [self._reported.popitem()[0] for _ in range(min(REPAIRED_AT_ONCE, len(self._reported)))]
 
                 async def repair(chosen: list[UserId] = users) -> bool:
-                    await self._repair.users(chosen)
-                    return True
+                    return await self._repair.users(chosen)
 
-                if await self._attempt(repair, backoff) is None:
+                if not await self._attempt(repair, backoff):
                     self._reported.update(dict.fromkeys(users))
 
     async def _recomputing(self) -> None:

@@ -28,16 +28,21 @@ class Repair:
         cache: CacheCopy,
         metrics: RelayMetrics,
         on_repaired: Callable[[UserId], None],
+        is_settled: Callable[[], bool],
     ) -> None:
+        """`is_settled`: False while Redis may have lost everything, which a refill makes good and not a repair."""
         self._relay = relay
         self._snapshots = snapshots
         self._cache = cache
         self._metrics = metrics
         self._on_repaired = on_repaired
+        self._is_settled = is_settled
         self._walked = 0
 
-    async def users(self, users: Sequence[UserId]) -> None:
+    async def users(self, users: Sequence[UserId]) -> bool:
         """Write again what is missing or different of these users; `on_repaired` is told of each such user.
+
+        False where nothing was written because Redis is in doubt.
 
         Raises CacheFaultError and the database's faults; then run it again.
         """
@@ -47,11 +52,14 @@ class Repair:
             stored = await snapshot.of(users)
         broken = [row for row in stored if not self._is_intact(held[row.user_id], row)]
         if not broken or not self._relay.holds:
-            return
+            return True
+        if not self._is_settled():  # it was emptied while we looked
+            return False
         self._relay.met(await self._cache.write_documents(self._relay.lease.project, broken))
         self._metrics.repaired(self._relay.lease.project, len(broken))
         for row in broken:
             self._on_repaired(row.user_id)
+        return True
 
     async def scrub(self) -> bool:
         """Compare the next documents of the walk, and renew them; False when the walk came to its end."""
@@ -65,8 +73,8 @@ class Repair:
         doubtful = [row.user_id for row in rows if not self._is_intact(held[row.user_id], row)]
         if not self._relay.holds:
             return False
-        if doubtful:
-            await self.users(doubtful)
+        if doubtful and not await self.users(doubtful):
+            return True
         await self._cache.renew(project, [row.user_id for row in rows if not row.is_empty])
         gone = [row.user_id for row in rows if row.is_empty and row.age > keys.EMPTY_DOCUMENT_SECONDS]
         if gone:

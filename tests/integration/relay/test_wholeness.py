@@ -194,3 +194,23 @@ async def test_a_refill_left_over_by_a_dead_writer_is_done_again(
         return await meta_at(redis, ledger.project) == await ledger.head()
 
     await eventually(is_whole)
+
+
+async def test_what_is_missing_while_redis_is_in_doubt_is_left_to_the_refill(
+    ledger: Ledger, redis: Redis, redis_url: str
+) -> None:
+    """A Redis that was emptied while single documents were looked at is no reason to compute everybody again."""
+    async with LooseRelay(ledger.engine, redis_url, "writer") as relay:
+        await relay.take()
+        await ledger.change("ada", grant())
+        await relay.relay.turn()
+        repaired: list[UserId] = []
+        settled = False
+        repair = relay.repair(repaired.append, lambda: settled)
+        await redis.flushall()
+        assert not await repair.users([UserId("ada")])
+        assert await repair.scrub()
+        assert repaired == []
+        settled = True
+        assert await repair.users([UserId("ada")])
+        assert repaired == ["ada"]
