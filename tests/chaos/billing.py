@@ -39,7 +39,7 @@ class Given:
 
 
 class Billing:
-    """Lives that are lived until cancelled, about `per_second` acts of them all."""
+    """Lives that are lived one after the other, about `per_second` acts of them all."""
 
     def __init__(self, town: Town, api: WriterApi, seed: int, per_second: float) -> None:
         self.town = town
@@ -51,6 +51,7 @@ class Billing:
         self._numbers: Iterator[int] = iter(range(10_000))
         self.users = [f"{number:03}-ada" for number in range(_FAMILIES_AT_ONCE)]
         self._operating = asyncio.Lock()
+        self._over = False
 
     async def open(self) -> None:
         """The projects, what they sell, and what is declared."""
@@ -60,8 +61,12 @@ class Billing:
         for project in PROJECTS:
             await writer_acts.declare(self.town, self._api, project)
 
+    def end(self) -> None:
+        """Let `run` return once every act that has begun is done."""
+        self._over = True
+
     async def run(self) -> None:
-        """Live."""
+        """Live, until told to end."""
         await asyncio.gather(*(self._families(lane) for lane in range(_FAMILIES_AT_ONCE)))
 
     def question(self, rng: Random) -> Question:
@@ -108,6 +113,8 @@ class Billing:
         for number in self._numbers:
             who = f"{number:03}"
             for act in life(who, Random(f"{self._seed}:{number}"), _ACTS_OF_A_FAMILY, _ACTS_OF_A_FAMILY):
+                if self._over:
+                    return
                 self._meet(act.details)
                 if act.what not in _LEFT_OUT:
                     await self._play(act)

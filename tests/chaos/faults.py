@@ -99,7 +99,7 @@ async def kill_sidecar(ground: Ground, seconds: float) -> float:
     """SIGKILL of one or all; started again."""
     chosen = ground.plant.sidecars if ground.rng.random() < 0.2 else [ground.rng.choice(ground.plant.sidecars)]
     for one in chosen:
-        one.disturbed = time.monotonic()
+        one.down, one.disturbed = True, time.monotonic()
     await asyncio.gather(*(one.service.kill() for one in chosen))
     await asyncio.sleep(seconds / 2)
     return await _over(*(_start_sidecar(one) for one in chosen))
@@ -260,6 +260,7 @@ async def _held_by_another(ground: Ground, holder: Service) -> bool:
 
 
 async def _start_sidecar(one: Beside) -> None:
+    one.down = False
     await plants.start(one)
     one.disturbed = time.monotonic()
 

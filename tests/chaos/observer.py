@@ -156,7 +156,7 @@ class Observer:
         self._waiting.append((told, self.going_wrong, self.held_back))
 
     def _unanswered(self, sidecar: Beside, start: int, asked: float, project: str, error: str) -> None:
-        if sidecar.disturbed >= asked or not sidecar.service.running or sidecar.starts != start:
+        if sidecar.down or sidecar.disturbed >= asked or not sidecar.service.running or sidecar.starts != start:
             self.seen.excused += 1
         elif (sidecar.kind.name, start, project) not in self._ready:
             self.seen.not_ready += 1

@@ -61,6 +61,8 @@ class Beside:
     starts: int = 0
     """How often it was started: which process gave an answer."""
     paused: bool = False
+    down: bool = False
+    """It is being killed, or dead: its port closes a moment before the system says that it has ended."""
     disturbed: float = 0.0
     """Monotonic seconds at which it was last killed, paused, or set going again."""
 

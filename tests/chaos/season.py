@@ -5,7 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -13,6 +13,8 @@ from typing import Final
 import aiohttp
 
 from sandbox.ports import free_port
+from sandbox.stripe.faults import Fault as Disturbance
+from sandbox.stripe.faults import Rule
 from sandbox.stripe.server import Options, StripeStandIn
 from tests.chaos import plant as plants
 from tests.chaos.billing import Billing
@@ -34,6 +36,13 @@ _DUMP_EVERY: Final = 4  # rounds
 _RETRY_SCALE: Final = 1 / 1500
 
 _ROLLED_FOR_S: Final = 15.0
+
+_ON_THE_WAY: Final = (
+    Rule(Disturbance.DUPLICATE, probability=0.1),
+    Rule(Disturbance.DELAY, probability=0.1, seconds=0.5),
+    Rule(Disturbance.BAD_SIGNATURE, probability=0.01),
+)
+"""What happens to webhooks all the time."""
 
 TOGETHER: Final = " + "
 """Between the names of faults that come together."""
@@ -119,6 +128,9 @@ async def opened(config: SeasonConfig) -> AsyncIterator[tuple[Ground, StripeStan
             retry_scale=_RETRY_SCALE,
         )
         standin = await stack.enter_async_context(StripeStandIn(options))
+        standin.faults.reseed(config.seed)
+        for rule in _ON_THE_WAY:
+            standin.faults.add(replace(rule))
         plant = await stack.enter_async_context(plants.running(PlantConfig(config.folder, standin.url, balancer=port)))
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
         api = WriterApi(http, [plant.balancer.url], Random(f"{config.seed}:api"))
@@ -160,11 +172,13 @@ class Season:
         try:
             await self._recovered(began)
             await self._go_wrong(began, (looking, observing, living))
-            living.cancel()
-            await asyncio.gather(living, return_exceptions=True)
+            self._ground.billing.end()
+            await living
             await self._recovered(time.monotonic())
             self.outcome.violations += await ending(self._ground, self._standin, self._acknowledged)
             await self._roll()
+        except Exception as error:  # what was seen until then is told all the same
+            self.outcome.violations.append(f"the season broke off: {error!r}")
         finally:
             for task in (looking, observing, living):
                 task.cancel()
