@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from common import keys
 from tests.simulation.backups import Backups
-from tests.simulation.processes import State
+from tests.simulation.processes import Process, State
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+_WITHOUT_WRITERS: Final = 0.7
 _REFILL_SECONDS: Final = 0.25
 _THROWN_OUT_SECONDS: Final = 0.4
 _TRIM_SECONDS: Final = 0.02
@@ -58,11 +59,29 @@ class RedisFaults:
         model = self._world.servers.redis.model
         for key in self._rng.sample(sorted(model.held), len(model.held) // self._rng.randint(2, 5)):
             model.lose(key)
-        # What is short of memory ends processes, too: one of them comes back to what is left.
+        # What is short of memory ends processes and connections, too: a sidecar is left with what is left.
         slot = self._rng.choice(self._world.sidecars)
-        if self._rng.random() < 0.5 and slot.life.process.state is not State.DEAD:
+        if slot.life.process.state is State.DEAD:
+            return
+        without_writers = self._rng.random() < _WITHOUT_WRITERS
+        if without_writers:
+            self._cut_from_writers(slot.life.process)
+        if self._rng.random() < 0.5:
             self._world.kill(slot.life.process)
             slot.start()
+        elif without_writers:
+            await self._lose_a_change(slot.life.process, 0)
+        if without_writers:
+            await asyncio.sleep(seconds)
+            self._heal_to_writers(slot.life.process)
+
+    def _cut_from_writers(self, sidecar: Process) -> None:
+        for writer in self._world.writers:
+            self._world.servers.network.cut(sidecar, writer.life.process)
+
+    def _heal_to_writers(self, sidecar: Process) -> None:
+        for writer in self._world.writers:
+            self._world.servers.network.heal(sidecar, writer.life.process)
 
     async def refuse_growth(self, seconds: float) -> None:
         """Refuse what needs memory."""
@@ -87,14 +106,18 @@ class RedisFaults:
 
     async def trim_log(self, seconds: float) -> None:
         """Lose the change log, just when somebody lost the connection."""
-        servers = self._world.servers
-        model = servers.redis.model
         # A Redis that is short of memory throws out who listens slowly, too.
         sidecar = self._rng.choice(self._world.sidecars).life.process
+        await self._lose_a_change(sidecar, self._rng.choice((0, 0, 0, 5)))
+
+    async def _lose_a_change(self, sidecar: Process, keep: int) -> None:
+        """Have something change that a sidecar does not hear, and does not find in the log."""
+        servers = self._world.servers
+        model = servers.redis.model
         for connection in servers.network.link(sidecar, servers.redis.process).connections:
             connection.reset()
-        self._world.workload.begin_change()  # which it does not hear, and does not find in the log
-        keep, until = self._rng.choice((0, 0, 0, 5)), servers.loop.now + _THROWN_OUT_SECONDS
+        self._world.workload.begin_change()
+        until = servers.loop.now + _THROWN_OUT_SECONDS
         while servers.loop.now < until:
             for key in sorted(key for key in model.held if key.startswith("billing:changes:")):
                 model.trim(key, keep)
