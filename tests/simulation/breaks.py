@@ -33,3 +33,25 @@ BREAKS: Final[dict[str, Break]] = {
     )
 }
 """By name, as `python -m tests.simulation --break NAME` takes them."""
+
+SEEN_AT: Final[dict[str, tuple[int, ...]]] = {
+    "publish_before_commit": (1,),
+    "snapshot_before_subscribe": (200, 335),
+    "ignore_the_epoch": (2,),
+    "accept_an_older_document": (3,),
+    "accept_an_older_revision": (2,),
+    "delete_instead_of_an_empty_document": (1,),
+    "skip_the_digest": (121,),
+    "no_gap_check": (58,),
+    "trust_an_empty_log": (26,),
+    "heartbeat_without_head": (97,),
+    "refill_without_its_token": (2,),
+    "two_relays_without_the_lease": (2,),
+    "believe_an_unverified_copy": (121,),
+    "answer_for_whom_the_copy_lacks": (212, 130),
+    "install_what_was_loaded": (190,),
+    "count_age_from_arrival": (218,),
+    "keep_the_epoch": (86,),
+    "do_not_inspect": (7,),
+}
+"""Seeds of worlds in which each was noticed: they are tried first. Where draws change, that costs time and no truth."""

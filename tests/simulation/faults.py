@@ -4,27 +4,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from common import keys
+from tests.simulation.backups import Backups
 from tests.simulation.network import Condition
 from tests.simulation.plan import Fault, Planned
+from tests.simulation.postgres_faults import PostgresFaults
 from tests.simulation.processes import Process, State
+from tests.simulation.redis_faults import RedisFaults
 from writer.db.engine import LOST_AFTER_SECONDS
 
 if TYPE_CHECKING:
-    from tests.simulation.postgres_state import Database
-    from tests.simulation.redis_model import RedisModel
     from tests.simulation.sidecar_process import SidecarProcess
     from tests.simulation.world import Slot, World
     from tests.simulation.writer_process import WriterProcess
 
-_BACKUP_SECONDS: Final = 2.0
-_REFILL_SECONDS: Final = 0.25
-_THROWN_OUT_SECONDS: Final = 0.4
-_TRIM_SECONDS: Final = 0.02
 _MOST_STEPS: Final = 60
 _JUMPS: Final = (-3600.0, -60.0, -3.0, -0.5, 0.5, 3.0, 60.0, 3600.0)
 
@@ -39,8 +34,8 @@ class Faults:
         self.lasting, self.last_at = 0, 0.0  # how many last now, and when the last one ended
         self._world = world
         self._rng = rng
-        self._backups: list[Database] = []
-        self._dumps: list[RedisModel] = []
+        self._backups = Backups()
+        redis, postgres = RedisFaults(world, rng, self._backups), PostgresFaults(world, rng, self._backups)
         self._inject: dict[Fault, Inject] = {
             Fault.CUT: lambda seconds: self._disturb(self._any_link(), Condition.CUT, seconds),
             Fault.STALL: lambda seconds: self._disturb(self._any_link(), Condition.STALLED, seconds),
@@ -52,20 +47,20 @@ class Faults:
             Fault.KILL_WRITER: lambda seconds: self._kill(self._world.writers, seconds),
             Fault.KILL_SIDECAR: lambda seconds: self._kill(self._world.sidecars, seconds),
             Fault.CUT_FROM_POSTGRES: self._cut_from_postgres,
-            Fault.FLUSH: self._flush,
-            Fault.FLUSH_IN_REFILL: self._flush_in_refill,
-            Fault.RESTART_REDIS: self._restart_redis,
-            Fault.FAIL_OVER: self._fail_over,
-            Fault.EVICT: self._evict,
-            Fault.OUT_OF_MEMORY: self._refuse_growth,
-            Fault.READ_ONLY: self._read_only,
-            Fault.DELETE_BY_HAND: self._delete_by_hand,
-            Fault.TRIM_LOG: self._trim_log,
-            Fault.TRIM_OUTBOX: self._trim_outbox,
-            Fault.RESTORE: self._restore,
-            Fault.RESTORE_AND_FLUSH: self._restore_and_flush,
-            Fault.RESTORE_UNSEEN: self._restore_unseen,
-            Fault.RESTART_POSTGRES: self._restart_postgres,
+            Fault.FLUSH: redis.flush,
+            Fault.FLUSH_IN_REFILL: redis.flush_in_refill,
+            Fault.RESTART_REDIS: redis.restart,
+            Fault.FAIL_OVER: redis.fail_over,
+            Fault.EVICT: redis.evict,
+            Fault.OUT_OF_MEMORY: redis.refuse_growth,
+            Fault.READ_ONLY: redis.read_only,
+            Fault.DELETE_BY_HAND: redis.delete_by_hand,
+            Fault.TRIM_LOG: redis.trim_log,
+            Fault.TRIM_OUTBOX: postgres.trim_outbox,
+            Fault.RESTORE: postgres.restore,
+            Fault.RESTORE_AND_FLUSH: postgres.restore_and_flush,
+            Fault.RESTORE_UNSEEN: postgres.restore_unseen,
+            Fault.RESTART_POSTGRES: postgres.restart,
             Fault.JUMP: self._jump,
         }
 
@@ -73,7 +68,7 @@ class Faults:
         """Inject each at its time."""
         began = self._world.servers.loop.now
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_backups())
+            group.create_task(self._backups.keep(self._world.servers))
             for planned in self._world.plan.faults:
                 await asyncio.sleep(max(0.0, began + planned.at - self._world.servers.loop.now))
                 group.create_task(self._begin(planned))
@@ -88,13 +83,6 @@ class Faults:
             self.lasting -= 1
             self.last_at = self._world.servers.loop.now
         self._world.trace("fault ends", planned.fault.value)
-
-    async def _keep_backups(self) -> None:
-        servers = self._world.servers
-        while True:
-            self._backups = [*self._backups[-3:], servers.postgres.committed]
-            self._dumps = [*self._dumps[-1:], servers.redis.model.dump()]
-            await asyncio.sleep(_BACKUP_SECONDS)
 
     # The network.
 
@@ -186,117 +174,3 @@ class Faults:
         process, jump = self._rng.choice([*processes, database]), self._rng.choice(_JUMPS)
         # A database whose clock was set back far would keep the lease of a dead writer for as long.
         process.wall_offset += max(jump, -0.5) if process is database else jump
-
-    # Redis.
-
-    async def _flush(self, seconds: float) -> None:
-        self._world.servers.redis.model.flush()
-
-    async def _flush_in_refill(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        model.flush()
-        metas = [keys.meta(project) for project in self._world.servers.projects]
-        for _ in range(2_000):
-            await asyncio.sleep(0.001)
-            if any(b"token" in (model.held.get(meta) or {}) for meta in metas):
-                await asyncio.sleep(self._rng.random() * _REFILL_SECONDS)
-                model.flush()
-                return
-
-    async def _restart_redis(self, seconds: float) -> None:
-        redis = self._world.servers.redis
-        redis.restart()
-        await self._refuse_connections(redis.process, min(seconds, 2.5))
-
-    async def _fail_over(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        before = set(model.held)
-        self._world.servers.redis.restart(self._dumps[0] if self._dumps else None)
-        self._world.redis_oracle.lost |= before - set(model.held)
-
-    async def _evict(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        for key in self._rng.sample(sorted(model.held), len(model.held) // self._rng.randint(2, 5)):
-            model.lose(key)
-        # What is short of memory ends processes, too: one of them comes back to what is left.
-        slot = self._rng.choice(self._world.sidecars)
-        if self._rng.random() < 0.5 and slot.life.process.state is not State.DEAD:
-            self._world.kill(slot.life.process)
-            slot.start()
-
-    async def _refuse_growth(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        model.refuses_growth = True
-        await asyncio.sleep(seconds)
-        model.refuses_growth = False
-
-    async def _read_only(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        model.read_only = True
-        await asyncio.sleep(seconds)
-        model.read_only = False
-
-    async def _delete_by_hand(self, seconds: float) -> None:
-        model = self._world.servers.redis.model
-        documents = sorted(key for key in model.held if key.startswith(keys.DOCUMENT_PREFIX))
-        for key in self._rng.sample(documents, min(len(documents), self._rng.randint(1, 3))):
-            model.lose(key)
-
-    async def _trim_log(self, seconds: float) -> None:
-        servers = self._world.servers
-        model = servers.redis.model
-        # A Redis that is short of memory throws out who listens slowly, too.
-        sidecar = self._rng.choice(self._world.sidecars).life.process
-        for connection in servers.network.link(sidecar, servers.redis.process).connections:
-            connection.reset()
-        self._world.workload.begin_change()  # which it does not hear, and does not find in the log
-        keep, until = self._rng.choice((0, 0, 0, 5)), servers.loop.now + _THROWN_OUT_SECONDS
-        while servers.loop.now < until:
-            for key in sorted(key for key in model.held if key.startswith("billing:changes:")):
-                model.trim(key, keep)
-            await asyncio.sleep(_TRIM_SECONDS)
-
-    # Postgres.
-
-    async def _trim_outbox(self, seconds: float) -> None:
-        postgres = self._world.servers.postgres
-        database, keep = postgres.committed, self._rng.choice((0, 2, 10))
-        kept = {}
-        for project_id, rows in database.outbox.items():
-            relayed = database.leases[project_id].relayed if project_id in database.leases else (0, 0)
-            gone = [row for row in rows[: len(rows) - keep] if (row.epoch, row.revision) <= relayed]
-            kept[project_id] = rows[len(gone) :]
-        postgres.committed = replace(database, outbox=kept)
-
-    async def _restore(self, seconds: float) -> None:
-        database = self._world.servers.postgres.committed
-        if self._rng.random() < 0.5:
-            self._world.restore(self._rng.choice(self._backups), table_oid=database.table_oid + 1)
-        else:
-            self._world.restore(self._rng.choice(self._backups), system=f"{database.system}1")
-
-    async def _restore_and_flush(self, seconds: float) -> None:
-        self._world.servers.redis.restart()
-        await self._restore(seconds)
-
-    async def _restore_unseen(self, seconds: float) -> None:
-        # Whoever rolls a database back starts what writes to it anew; nothing of before is on its way any more.
-        world = self._world
-        for slot in world.writers:
-            world.kill(slot.life.process)
-        backup = self._rng.choice(self._backups)
-        database = world.servers.postgres.committed
-        world.restore(backup, table_oid=database.table_oid, system=database.system)
-        for slot in world.writers:
-            slot.start()
-
-    async def _restart_postgres(self, seconds: float) -> None:
-        postgres = self._world.servers.postgres
-        postgres.restart()
-        await self._refuse_connections(postgres.process, min(seconds, 2.5))
-
-    async def _refuse_connections(self, process: Process, seconds: float) -> None:
-        loop = self._world.servers.loop
-        loop.kill(process)
-        await asyncio.sleep(seconds)
-        loop.revive(process)

@@ -48,7 +48,10 @@ _WEIGHTS: Final[dict[Fault, int]] = {
 _STORM_SECONDS: Final = 0.6
 _CALM: Final = 0.1
 """In so many worlds nothing goes wrong: sidecars only come and go, and what is committed must be there at once."""
-_ROLLOUT_SECONDS: Final = 0.7
+_ROLLOUT_SECONDS: Final = 1.2
+_PAUSES: Final = (0.1, 0.3, 0.8)
+_ROLLOUT_PAUSES: Final = (0.3, 2.0, 6.0)
+"""Longer where nothing goes wrong: the next change would show to a sidecar what it missed, and mend it."""
 _IDLE_PAUSE: Final = 2.0
 _IDLE_SECONDS: Final = 0.45
 
@@ -107,7 +110,7 @@ def plan(seed: int) -> Plan:
         projects=rng.choice((1, 1, 1, 2)),
         users=rng.randint(3, 12),
         life=life,
-        pause=rng.choice((0.1, 0.3, 0.8)),
+        pause=rng.choice(_ROLLOUT_PAUSES if calm else _PAUSES),
         on_disk=rng.random() < 0.5,
         faults=() if calm else tuple(faults),
         rollout=_ROLLOUT_SECONDS if calm else None,

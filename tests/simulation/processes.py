@@ -69,6 +69,8 @@ class Process:
         self.blow: Callable[[], None] = _nothing
         self.observer: Callable[[], None] | None = None
         """Called after each callback that ran."""
+        self.notes: dict[str, Any] = {}
+        """What a test keeps of it, for as long as it is there."""
         self.context = copy_context()
         self.context.run(PROCESS.set, self)
         self._rate = 1.0 + drift

@@ -76,8 +76,16 @@ def caught(name: str, seeds: Iterable[int]) -> Outcome | None:
     """The first of the worlds in which a break is noticed; None where none notices it."""
     with pytest.MonkeyPatch.context() as patch:
         BREAKS[name](patch)
-        planned = _WORLDS.get(name, plan)
-        return next((outcome for outcome in outcomes(seeds, planned) if outcome.violation is not None), None)
+        return next((outcome for outcome in outcomes(seeds, _planned(name)) if outcome.violation is not None), None)
+
+
+def unbroken(name: str, seed: int) -> Outcome:
+    """The world in which a break is looked for, without it."""
+    return World(_planned(name)(seed)).run()
+
+
+def _planned(name: str) -> Callable[[int], Plan]:
+    return _WORLDS.get(name, plan)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -21,16 +20,16 @@ from sidecar.repair import Needed, Repair
 from sidecar.replica import Applied, Compared, Copy, Installed, Proof, Replica
 from sidecar.sources import Source
 from tests.simulation import oracle
-from tests.simulation.processes import PROCESS, Process
+from tests.simulation.processes import PROCESS
 
 
 def snapshot_before_subscribe(patch: pytest.MonkeyPatch) -> None:
     """A sidecar loads first and subscribes then, and takes what it hears from there on."""
-    loaded: WeakKeyDictionary[Process, asyncio.Event] = WeakKeyDictionary()
     follow, load, restore, feed, put = Follower.run, Repair.load, Repair.restore, RedisFeed.run, RedisFeed._put
 
     def has_loaded() -> asyncio.Event:
-        return loaded.setdefault(PROCESS.get(), asyncio.Event())
+        event: asyncio.Event = PROCESS.get().notes.setdefault("loaded", asyncio.Event())
+        return event
 
     async def following(self: Follower) -> None:
         self._subscribed = _at_once

@@ -26,6 +26,7 @@ Work = Callable[[AsyncConnection], Awaitable[None]]
 
 FEATURES: Final = ("pro", "export", "seats")
 _ASK_SECONDS: Final = 0.3
+_START_SECONDS: Final = 0.1
 
 
 class Workload:
@@ -68,6 +69,8 @@ class Workload:
             if slot.life.process.state is not State.DEAD:
                 self._world.kill(slot.life.process)
             slot.start()
+            await asyncio.sleep(self._rng.uniform(0.0, _START_SECONDS))
+            self.begin_change()  # which comes between a start's steps
 
     async def ask(self) -> None:
         """Ask some sidecar now and then, until cancelled."""

@@ -134,6 +134,12 @@ class World:
         self.servers.loop.kill(process)
         self.servers.network.killed(process)
 
+    async def refuse_connections(self, process: Process, seconds: float) -> None:
+        """A server is not there for so long."""
+        self.servers.loop.kill(process)
+        await asyncio.sleep(seconds)
+        self.servers.loop.revive(process)
+
     def restore(self, backup: Database, **changed: Any) -> None:
         """Put the database back; `changed` is what tells that it was."""
         before = self.servers.postgres.committed

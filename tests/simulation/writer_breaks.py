@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,9 +13,9 @@ from common.identifiers import ProjectId, UserId
 from common.position import NOWHERE, Position
 from common.redis_nodes import Command
 from common.wire import Change, UserChanged
-from tests.simulation.processes import PROCESS, Process
+from tests.simulation.processes import PROCESS
 from tests.simulation.writer_process import WriterProcess
-from writer import outbox
+from writer import lineage, outbox
 from writer.cache import copy as cache_copy
 from writer.cache import redis_cache
 from writer.cache.commands import RedisCommands
@@ -36,12 +35,11 @@ from writer.supervision import DATABASE_FAULTS
 
 def publish_before_commit(patch: pytest.MonkeyPatch) -> None:
     """A change is told while its transaction is still open."""
-    caches: WeakKeyDictionary[Process, RedisCache] = WeakKeyDictionary()
     make, append = WriterProcess.__init__, outbox.append_users
 
     def made(self: WriterProcess, *arguments: Any) -> None:
         make(self, *arguments)
-        caches[self.process] = RedisCache(RedisCommands(RedisLink(self.connector)), None)
+        self.process.notes["cache"] = RedisCache(RedisCommands(RedisLink(self.connector)), None)
 
     async def appended(
         connection: AsyncConnection, changes: Iterable[UserChange], cause: Cause, now: Instant
@@ -52,7 +50,7 @@ def publish_before_commit(patch: pytest.MonkeyPatch) -> None:
         told: list[Change] = [
             UserChanged(Document(r.user_id, r.project, *r.position, now, rows[r.user_id]), now) for r in revisions
         ]
-        await caches[PROCESS.get()].publish(revisions[0].project, told)
+        await PROCESS.get().notes["cache"].publish(revisions[0].project, told)
         return revisions
 
     patch.setattr(WriterProcess, "__init__", made)
@@ -130,21 +128,25 @@ def two_relays_without_the_lease(patch: pytest.MonkeyPatch) -> None:
 
 def keep_the_epoch(patch: pytest.MonkeyPatch) -> None:
     """A restored database goes on in the epoch that it was saved in."""
+    check = LineageKeeper.check
 
-    async def nothing(self: LineageKeeper) -> None:
-        return None
+    async def only_first(self: LineageKeeper) -> None:
+        async with self._asking.connect() as connection:
+            recorded = (await connection.execute(lineage._RECORDED)).one().identity
+        if recorded is None:
+            await check(self)
 
     async def always(self: LineageKeeper, connection: AsyncConnection) -> bool:
         return True
 
-    patch.setattr(LineageKeeper, "check", nothing)
+    patch.setattr(LineageKeeper, "check", only_first)
     patch.setattr(LineageKeeper, "stands_on", always)
 
 
 def do_not_inspect(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks whether Redis still holds what it is said to hold."""
 
-    async def look(self: Inspection, *, refilling: bool) -> None:
+    async def look(self: Inspection, *, refilling: bool, thorough: bool) -> None:
         return None
 
     patch.setattr(Inspection, "look", look)

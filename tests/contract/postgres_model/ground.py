@@ -3,17 +3,27 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, Final
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.clock import SystemClock
+from common.identifiers import UserId
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.postgres_engine import engine_on
 from tests.simulation.postgres_server import PostgresServer
 from tests.simulation.processes import Process
+from tests.support.history import grant
 from tests.support.ledger import Ledger
+from writer import outbox
+from writer.lineage import LineageKeeper
+from writer.recompute import UserKey, lock_users
+from writer.relay.metrics import RelayMetrics
+
+CLOCK: Final = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,18 @@ class Ground:
 
 
 Case = Callable[[Ground], Awaitable[None]]
+
+
+def keeper_on(ground: Ground) -> LineageKeeper:
+    """A writer's, just begun."""
+    return LineageKeeper(ground.engine, RelayMetrics(CollectorRegistry()), lambda: None, CLOCK)
+
+
+async def grant_to(connection: AsyncConnection, ledger: Ledger, user: str) -> list[outbox.Revision]:
+    """Give a user something, in the connection's transaction."""
+    (ref,) = (await lock_users(connection, [UserKey(ledger.project_id, UserId(user))])).values()
+    change = outbox.UserChange(ledger.project_id, ref, UserId(user), (grant(),), 0, 0)
+    return await outbox.append_users(connection, [change], outbox.Cause("test"), CLOCK.now())
 
 
 def on_server(engine: AsyncEngine) -> Ground:
