@@ -27,7 +27,7 @@ from sidecar.freshness import State
 from sidecar.project import Mode, Project
 from sidecar.settings import Settings
 
-_PER_SECOND: Final = 5.0
+_PER_SECOND: Final = 1.0  # two hundred polls a change are as much as one process can do beside the rest
 _PATIENCE: Final = 120.0
 _POLL: Final = 0.02
 _SAMPLE: Final = 0.1

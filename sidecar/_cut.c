@@ -2,7 +2,9 @@
  * (reference and times). What is any different, or wrong, is not read here: the answer is None, and packing.py's other
  * two ways see it, which accept and refuse the same. Nothing is required of the bytes: every look at one is bounded.
  *
- * It is the part of a start that takes longest in Python. Where it is not built, packing.py does the same by itself.
+ * And it takes Redis's strings out of what came over a connection, as far as they are whole: replies.py reads the rest.
+ *
+ * Both are the parts of a start that take longest in Python. Where this is not built, Python does the same by itself.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -209,7 +211,55 @@ static PyObject *cut(PyObject *module, PyObject *const *arguments, Py_ssize_t gi
     return answer;
 }
 
+/* How many bytes a string of Redis's protocol, "$3\r\nabc\r\n", takes in all; 0 where it is not whole, or none. */
+static Py_ssize_t bulk(const char *from, const char *end, Py_ssize_t *length, Py_ssize_t *head)
+{
+    const char *at = from;
+    int64_t told = 0;
+    if (at == end || *at++ != '$')
+        return 0;
+    const char *first = at;
+    while (at < end && *at >= '0' && *at <= '9' && at - first < 10)
+        told = told * 10 + (*at++ - '0');
+    if (at == first || end - at < 2 || at[0] != '\r' || at[1] != '\n')
+        return 0;
+    at += 2;
+    if (end - at < told + 2)
+        return 0;
+    *head = at - from;
+    *length = (Py_ssize_t)told;
+    return *head + *length + 2;
+}
+
+static PyObject *bulks(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
+{
+    char *data;
+    Py_ssize_t size, length, head, whole;
+    (void)module;
+    if (given != 3) {
+        PyErr_SetString(PyExc_TypeError, "bulks takes bytes, where to begin, and how many strings at most");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(arguments[0], &data, &size) < 0)
+        return NULL;
+    Py_ssize_t at = PyLong_AsSsize_t(arguments[1]), most = PyLong_AsSsize_t(arguments[2]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (at < 0 || at > size)
+        at = size;
+    PyObject *found = PyList_New(0);
+    while (found != NULL && most-- > 0 && (whole = bulk(data + at, data + size, &length, &head)) != 0) {
+        PyObject *string = PyBytes_FromStringAndSize(data + at + head, length);
+        if (string == NULL || PyList_Append(found, string) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(string);
+        at += whole;
+    }
+    return found == NULL ? NULL : Py_BuildValue("Nn", found, at);
+}
+
 static PyMethodDef methods[] = {
+    {"bulks", (PyCFunction)(void (*)(void))bulks, METH_FASTCALL, NULL},
     {"cut", (PyCFunction)(void (*)(void))cut, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

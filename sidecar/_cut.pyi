@@ -1,3 +1,6 @@
 # User, epoch, revision, what is left between the cuts, the rows' own part as records have it, and a record's end.
 # `middle` is what stands between user and epoch. None where the document is not of the plainest kind.
 def cut(data: bytes, middle: bytes, /) -> tuple[bytes, int, int, bytes, bytes, bytes] | None: ...
+
+# The whole strings of Redis's protocol from `at` on, `most` at most, and where they end. Anything else ends them.
+def bulks(data: bytes, at: int, most: int, /) -> tuple[list[bytes], int]: ...

@@ -5,6 +5,12 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+_native: Callable[[bytes, int, int], tuple[list[bytes], int]] | None
+try:
+    from sidecar._cut import bulks as _native
+except ImportError:  # there was no compiler
+    _native = None
+
 _PIECE: Final = 1024 * 1024
 _END: Final = b"\r\n"
 _BULK, _ERROR, _NULL = b"$-_"
@@ -21,19 +27,10 @@ class Replies:
         """A step of a walk: where to go on, and the members."""
         self._array()
         (cursor,) = self.bulks(1)
-        count = self._array()
-        # Names have no line ends in them: two lines each, cut at one stroke.
-        while len(cut := self._data.split(_END, 2 * count)) <= 2 * count:
-            self._data += self._more()
-        *lines, rest = cut
-        members = lines[1::2]
-        if lines[::2] == [b"$%d" % len(member) for member in members]:
-            self._data = rest
-        else:
-            members = [member for member in self.bulks(count) if member is not None]
+        members = self.array()
         if cursor is None:
             raise ResponseError("a scan's cursor is missing")
-        return cursor, members
+        return cursor, [member for member in members if member is not None]
 
     def array(self) -> list[bytes | None]:
         """An array of strings."""
@@ -44,6 +41,11 @@ class Replies:
         found: list[bytes | None] = []
         data, at = self._data, 0
         while len(found) < count:
+            if _native is not None:
+                whole, at = _native(data, at, count - len(found))
+                found += whole
+                if len(found) == count:
+                    break
             end = data.find(_END, at)
             if end >= 0:
                 kind = data[at]
