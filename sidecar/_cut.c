@@ -4,7 +4,7 @@
  *
  * And it takes Redis's strings out of what came over a connection, as far as they are whole: replies.py reads the rest.
  *
- * Both are the parts of a start that take longest in Python. Where this is not built, Python does the same by itself.
+ * And it puts records into pages. These are the parts of a start that take longest in Python. Where this is not built, Python does the same by itself.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -18,6 +18,8 @@
 #define LONGEST_USER 255
 #define MOST_DIGITS 15
 #define HERE '\xff'
+#define MARK '\xff'
+#define VALUE '\xfe'
 
 static const char CUT[] = ",\"source_ref\":\"";
 
@@ -258,7 +260,41 @@ static PyObject *bulks(PyObject *module, PyObject *const *arguments, Py_ssize_t 
     return found == NULL ? NULL : Py_BuildValue("Nn", found, at);
 }
 
+/* A page with one more record, or None where it has one of that key; see pages.py for the marks. */
+static PyObject *appended(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
+{
+    char *page, *key, *record, *to;
+    Py_ssize_t page_length, key_length, record_length;
+    (void)module;
+    if (given != 3) {
+        PyErr_SetString(PyExc_TypeError, "appended takes a page, a key and a record");
+        return NULL;
+    }
+    if (PyBytes_AsStringAndSize(arguments[0], &page, &page_length) < 0 ||
+        PyBytes_AsStringAndSize(arguments[1], &key, &key_length) < 0 ||
+        PyBytes_AsStringAndSize(arguments[2], &record, &record_length) < 0)
+        return NULL;
+    const char *end = page + page_length, *at = page;
+    while (key_length > 0 && (at = memmem(at, (size_t)(end - at), key, (size_t)key_length)) != NULL) {
+        if (at > page && at[-1] == MARK && at + key_length < end && at[key_length] == VALUE)
+            Py_RETURN_NONE;
+        at++;
+    }
+    PyObject *made = PyBytes_FromStringAndSize(NULL, page_length + key_length + record_length + 2);
+    if (made == NULL || (to = PyBytes_AsString(made)) == NULL)
+        return NULL;
+    memcpy(to, page, (size_t)page_length);
+    to += page_length;
+    memcpy(to, key, (size_t)key_length);
+    to += key_length;
+    *to++ = VALUE;
+    memcpy(to, record, (size_t)record_length);
+    to[record_length] = MARK;
+    return made;
+}
+
 static PyMethodDef methods[] = {
+    {"appended", (PyCFunction)(void (*)(void))appended, METH_FASTCALL, NULL},
     {"bulks", (PyCFunction)(void (*)(void))bulks, METH_FASTCALL, NULL},
     {"cut", (PyCFunction)(void (*)(void))cut, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -4,3 +4,6 @@ def cut(data: bytes, middle: bytes, /) -> tuple[bytes, int, int, bytes, bytes, b
 
 # The whole strings of Redis's protocol from `at` on, `most` at most, and where they end. Anything else ends them.
 def bulks(data: bytes, at: int, most: int, /) -> tuple[list[bytes], int]: ...
+
+# The page with one more record; None where it has one of that key.
+def appended(page: bytes, key: bytes, record: bytes, /) -> bytes | None: ...

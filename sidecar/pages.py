@@ -122,6 +122,18 @@ def entries(pages: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
             yield key, record
 
 
+def appended_in_python(page: bytes, key: bytes, record: bytes) -> bytes | None:
+    """The page with one more record; None where it has one of that key."""
+    return None if _head(key) in page else b"".join((page, key, VALUE, record, MARK))
+
+
+appended: Callable[[bytes, bytes, bytes], bytes | None]
+try:
+    from sidecar._cut import appended
+except ImportError:  # there was no compiler
+    appended = appended_in_python
+
+
 def _head(key: bytes) -> bytes:
     return b"\xff%b\xfe" % key
 

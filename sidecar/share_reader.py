@@ -25,7 +25,7 @@ from common.redis_pool import connect_blocking
 from common.redis_url import NodeAddress, parse
 from common.wire import format_digest
 from sidecar.packing import DoubtError, Packer
-from sidecar.pages import BETWEEN, MARK, PER_PAGE, VALUE, Pages, hash_of
+from sidecar.pages import BETWEEN, PER_PAGE, Pages, appended, hash_of
 from sidecar.records import Grants, digest_of_record
 from sidecar.replies import Replies
 
@@ -136,15 +136,14 @@ class ShareReader:
                 self._take_carefully(user, data)
                 continue
             index = place(hash_of(user))
-            page = pages[index]
-            if told != user or b"\xff%b\xfe" % user in page:
+            page = appended(pages[index], user, record) if record and told == user else None
+            if page is None:
                 self._take_carefully(user, data)
                 continue
             if revision > horizon[1] or epoch != horizon[0]:
                 horizon = max(horizon, (epoch, revision))
-            if record:
-                pages[index] = b"%b%b\xfe%b\xff" % (page, user, record)
-                digests.append(blake2b(canonical, digest_size=16).digest())
+            pages[index] = page
+            digests.append(blake2b(canonical, digest_size=16).digest())
         self.horizon = max(horizon, self.horizon)
         self.pages.count += len(digests)
         self.digest ^= xor_of(digests)
@@ -171,12 +170,11 @@ class ShareReader:
         elif held is not None:
             self.pages.put(user, entry.record)
         else:  # without parting a page: the shares' pages must stay as many
-            self._append(self.pages.place(hash_of(user)), user, entry.record)
-            self.pages.count += 1
-
-    def _append(self, index: int, user: bytes, record: bytes) -> None:
-        page = self.pages.pages[index]
-        self.pages.pages[index] = b"".join((page, user, VALUE, record, MARK))
+            index = self.pages.place(hash_of(user))
+            page = appended(self.pages.pages[index], user, entry.record)
+            if page is not None:
+                self.pages.pages[index] = page
+                self.pages.count += 1
 
     def write(self, out: BinaryIO) -> None:
         """Tell what was found, and hand over the pages."""
