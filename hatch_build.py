@@ -9,7 +9,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("sidecar/_cut.c")
+SOURCE = Path("sidecar/_native.c")
 BUILT = SOURCE.with_suffix(".abi3.so")
 FLAGS = ("-O2", "-fPIC", "-shared", "-Wall", "-Wextra")
 _SECONDS = 120

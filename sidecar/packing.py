@@ -3,9 +3,9 @@
 A load reads a million documents: building each one's objects, or parsing it whole, would be most of its time. What
 writers write is cut where a row's own part begins and ends (`source_ref`, `valid_from`, `valid_to`). What is left
 between the cuts is the same for all who hold the same: it is read once, and remembered as a path. What was cut out is
-checked to be plain texts and times. The plainest documents are cut natively (`_cut.c`), where that was built. Whatever
-leaves a doubt (another field, an odd number, an unusual name) is read by `common.document`, which also says what is
-wrong with it, so all ways accept and refuse the same.
+checked to be plain texts and times. The plainest documents are cut natively (`_native.c`), where that was built.
+Whatever leaves a doubt (another field, an odd number, an unusual name) is read by `common.document`, which also says
+what is wrong with it, so all ways accept and refuse the same.
 """
 
 import re
@@ -31,7 +31,7 @@ from sidecar.records import Grants, pack
 
 _native: Callable[[bytes, bytes], tuple[bytes, int, int, bytes, bytes, bytes] | None] | None
 try:
-    from sidecar._cut import cut as _native
+    from sidecar._native import cut as _native
 except ImportError:  # there was no compiler
     _native = None
 

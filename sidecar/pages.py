@@ -129,7 +129,7 @@ def appended_in_python(page: bytes, key: bytes, record: bytes) -> bytes | None:
 
 appended: Callable[[bytes, bytes, bytes], bytes | None]
 try:
-    from sidecar._cut import appended
+    from sidecar._native import appended
 except ImportError:  # there was no compiler
     appended = appended_in_python
 

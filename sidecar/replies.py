@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 _native: Callable[[bytes, int, int], tuple[list[bytes], int]] | None
 try:
-    from sidecar._cut import bulks as _native
+    from sidecar._native import bulks as _native
 except ImportError:  # there was no compiler
     _native = None
 

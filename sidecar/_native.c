@@ -1,10 +1,9 @@
-/* Cuts a document of the plainest kind: ASCII, its members in the writers' order, each row with the same own part
- * (reference and times). What is any different, or wrong, is not read here: the answer is None, and packing.py's other
- * two ways see it, which accept and refuse the same. Nothing is required of the bytes: every look at one is bounded.
+/* The parts of a start that take longest in Python; where this is not built, Python does the same by itself.
  *
- * And it takes Redis's strings out of what came over a connection, as far as they are whole: replies.py reads the rest.
- *
- * And it puts records into pages. These are the parts of a start that take longest in Python. Where this is not built, Python does the same by itself.
+ * cut: a document of the plainest kind is cut: ASCII, its members in the writers' order, each row with the same own part
+ * (reference and times). For what is any different, or wrong, the answer is None, and packing.py's other ways see it,
+ * which accept and refuse the same. bulks: Redis's strings, as far as they are whole (replies.py). appended: a record
+ * into a page (pages.py). Nothing is required of the bytes: every look at one is bounded.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -79,9 +78,8 @@ static int count(Text *text, int64_t *value)
 
 static int days_in(int year, int month)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : days[month - 1];
+    return month == 2 ? 28 + leap : 30 + (month + (month > 7)) % 2;
 }
 
 /* Days since 1970 in the Gregorian calendar: years begin in March, so that a leap day is a year's last. */
@@ -300,9 +298,9 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_cut", NULL, 0, methods, NULL, NULL, NULL, NULL};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_native", NULL, 0, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__cut(void)
+PyMODINIT_FUNC PyInit__native(void)
 {
     return PyModule_Create(&module);
 }
