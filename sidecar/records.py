@@ -21,7 +21,7 @@ from common.clock import Instant
 from common.document import Document, Entitlement, Source, digest_of_rows
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
-from sidecar.pages import Pages, hash_of
+from sidecar.pages import Pages
 
 _SOURCES: Final = {source.value: source for source in Source}
 _MOST_GRANTS: Final = 65_536
@@ -89,10 +89,6 @@ class Records:
 
     def __iter__(self) -> Iterator[UserId]:
         return (UserId(key.decode()) for key in self.pages)
-
-    def page(self, user: UserId) -> bytes:
-        """The page that the user's record stands in; while it is the same object, the record is the same."""
-        return self.pages.pages[self.pages.place(hash_of(user.encode()))]
 
     def take(self, user: bytes, record: bytes) -> None:
         """Hold a record that was packed with these grants; an empty one is held as nothing."""

@@ -169,7 +169,7 @@ class Reader:
             yield
 
     async def leave(self) -> None:
-        """Let go of the database for now."""
+        """Let go of the database; the next look connects anew."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
