@@ -188,10 +188,10 @@ async def _look_at_the_database(core: _Core) -> None:
 
 
 def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
-    async def recompute_user(project_id: int, user: UserId) -> list[Revision]:
+    async def recompute_user(project_id: int, user: UserId, anew: bool) -> list[Revision]:
         async def work(connection: AsyncConnection) -> list[Revision]:
             refs = await lock_users(connection, [UserKey(project_id, user)])
-            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"))
+            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"), anew=anew)
 
         revisions = await core.transactions.run(work)
         if revisions:

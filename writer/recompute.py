@@ -83,8 +83,12 @@ class Recompute:
         """By the clock that documents are computed by."""
         return self._clock.now()
 
-    async def users(self, connection: AsyncConnection, refs: Collection[int], cause: Cause) -> list[Revision]:
+    async def users(
+        self, connection: AsyncConnection, refs: Collection[int], cause: Cause, *, anew: bool = False
+    ) -> list[Revision]:
         """Compute the users `refs` (users.id, locked by the caller); a revision for each whose document changed.
+
+        `anew`: a revision for each, changed or not.
 
         Raises CatalogueMovedError and LineageMovedError, which `Transactions.run` answers by running all again, and
         DocumentTooLargeError where somebody holds more than a document can.
@@ -97,7 +101,7 @@ class Recompute:
         for state in states:
             definition = await self._definition(connection, state)
             rows = self._entitled(state.sources, definition, now)
-            if entitlements_to_json(rows) != state.body:
+            if anew or entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
         return await outbox.append_users(connection, changes, cause, now)
 

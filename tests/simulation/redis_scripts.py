@@ -29,7 +29,7 @@ def _write(held: MutableMapping[str, Any], put: Set, key: str, arguments: Sequen
         if position is not None:
             if position > (epoch, revision):
                 return f"{position[0]}.{position[1]}".encode()
-            if position == (epoch, revision) and mode != "repair":
+            if position == (epoch, revision) and mode == "newer":
                 return 0
     put(key, text.encode(), seconds)
     return 1

@@ -20,11 +20,13 @@ from tests.simulation.postgres_server import PostgresServer
 from tests.simulation.processes import Process
 from tests.simulation.redis_client import Connector
 from tests.simulation.redis_server import RedisServer
+from tests.support.ledger import renew
 from writer.cache.link import REPLY_SECONDS
 from writer.changes import ChangesHandler
 from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.lineage import LineageKeeper
+from writer.recompute import UserKey
 from writer.relay.backlog import Backlog
 from writer.relay.heads import Heads
 from writer.relay.metrics import RelayMetrics
@@ -60,11 +62,19 @@ class WriterProcess:
         self._transactions = Transactions(engine, self._lineage)
         heads = Heads(engine, self.wakeup)
         self.station = RelayStation(
-            RelaySettings(self.connector, process.name), engine, heads, self._lineage, self.clock, metrics, _as_it_was
+            RelaySettings(self.connector, process.name),
+            engine,
+            heads,
+            self._lineage,
+            self.clock,
+            metrics,
+            self._recompute,
         )
         changes = ChangesHandler(Backlog(engine), heads, self._lineage, _NO_ACCESS, self.clock)
-        held = Documents(engine, self.clock)
-        self.http = HttpServer(servers.loop, process, changes, ProjectSnapshots(engine), held, servers.projects)
+        self._documents = Documents(engine, self.clock)
+        self.http = HttpServer(
+            servers.loop, process, changes, ProjectSnapshots(engine), self._documents, servers.projects
+        )
 
     def start(self) -> None:
         """Begin to run."""
@@ -84,10 +94,17 @@ class WriterProcess:
             await self._lineage.check()
         await self.station.run()
 
+    async def _recompute(self, project_id: int, user: UserId, anew: bool) -> None:
+        """Sources are not simulated: computing somebody comes to what is there."""
+        if not anew:
+            await asyncio.sleep(0)
+            return
 
-async def _as_it_was(project_id: int, user: UserId) -> None:
-    """Sources are not simulated: computing somebody anew comes to the same."""
-    await asyncio.sleep(0)
+        async def work(connection: AsyncConnection) -> None:
+            await renew(connection, self._documents, UserKey(project_id, user), self.clock.now())
+
+        await self._transactions.run(work)
+        self.wakeup.notify()
 
 
 _NO_ACCESS: Any = None

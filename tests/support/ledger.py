@@ -14,6 +14,7 @@ from common.position import Position
 from common.settings import Secret
 from writer import outbox
 from writer.db.engine import create_engine
+from writer.documents import Documents
 from writer.domain.catalogue import Definition
 from writer.outbox import Cause, Revision, UserChange
 from writer.recompute import UserKey, lock_users
@@ -93,6 +94,13 @@ async def append(
         for key, ref in refs.items()
     ]
     return await outbox.append_users(connection, changes, Cause("test"), now)
+
+
+async def renew(connection: AsyncConnection, documents: Documents, key: UserKey, now: Instant) -> None:
+    """A revision that says what the user's last one said, in the connection's transaction."""
+    await lock_users(connection, [key])
+    held = await documents.held(key.project_id, key.user_id)
+    await append(connection, key.project_id, {key.user_id: held.document.entitlements}, now)
 
 
 async def append_features(connection: AsyncConnection, project_id: int, codes: Iterable[str], now: Instant) -> None:

@@ -18,12 +18,15 @@ from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.settings import Secret
 from common.wire import Change, Heartbeat, Message
+from tests.support.ledger import CLOCK, renew
 from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
 from writer.cache.link import RedisLink, UrlConnector
 from writer.cache.redis_cache import RedisCache
+from writer.documents import Documents
 from writer.lineage import LineageKeeper
 from writer.outbox import OutboxEntry
+from writer.recompute import UserKey
 from writer.relay.backlog import Backlog, as_message
 from writer.relay.heads import Heads, Standing
 from writer.relay.lease import Lease, Leases
@@ -31,7 +34,7 @@ from writer.relay.metrics import RelayMetrics
 from writer.relay.project_relay import Cursor, ProjectRelay
 from writer.relay.project_snapshot import ProjectSnapshots, StoredDocument
 from writer.relay.refill import Refill, Refilled
-from writer.relay.repair import Repair
+from writer.relay.repair import OnRepaired, Repair
 from writer.relay.station import RelaySettings, RelayStation
 from writer.wakeup import Wakeup
 
@@ -40,6 +43,8 @@ class Relaying:
     """Runs a `RelayStation` for the length of a block. `recomputed` lists whom it asked to compute."""
 
     def __init__(self, engine: AsyncEngine, redis_url: str, instance: str, cache_ttl: float | None = None) -> None:
+        self._engine = engine
+        self._documents = Documents(engine, CLOCK)
         self.registry = CollectorRegistry()
         self.metrics = RelayMetrics(self.registry)
         self.wakeup = Wakeup()
@@ -72,8 +77,12 @@ class Relaying:
         """A metric's value; 0 where it was never set."""
         return self.registry.get_sample_value(name, labels) or 0.0
 
-    async def _recompute(self, project_id: int, user: UserId) -> None:
+    async def _recompute(self, project_id: int, user: UserId, anew: bool) -> None:
         self.recomputed.append((project_id, user))
+        if anew:
+            async with self._engine.begin() as connection:
+                await renew(connection, self._documents, UserKey(project_id, user), CLOCK.now())
+            self.wakeup.notify()
 
 
 class LooseRelay:
@@ -127,9 +136,9 @@ class LooseRelay:
 
         self.copy.write_documents = interrupted  # type: ignore[method-assign]
 
-    def repair(self, on_repaired: Callable[[UserId], None], is_settled: Callable[[], bool] = lambda: True) -> Repair:
+    def repair(self, on_repaired: OnRepaired, is_settled: Callable[[], bool] = lambda: True) -> Repair:
         """What mends single documents."""
-        return Repair(self.relay, self.snapshots, self.copy, self._metrics, on_repaired, is_settled)
+        return Repair(self.relay, self.snapshots, self.copy, self._metrics, self._clock, on_repaired, is_settled)
 
     async def write_without_looking(self, entries: Sequence[OutboxEntry]) -> None:
         """What a relay does that was paused between looking at its lease and writing."""

@@ -8,6 +8,7 @@ from common import catalogue as catalogues
 from common import document as documents
 from common import keys, wire
 from common.catalogue import Catalogue
+from common.clock import Instant
 from common.document import Document, DocumentError
 from common.identifiers import IdentifierError, ProjectId, UserId, user_id
 from common.position import Position
@@ -20,7 +21,7 @@ from writer.lineage import LAST_EPOCH
 from writer.relay.heads import Standing
 from writer.relay.project_snapshot import StoredDocument
 
-_SCAN: Final = 1_000
+_SCAN: Final = 500
 _LOG_ENTRIES_AT_A_TIME: Final = 200
 _OLD_LOG_SECONDS: Final = 3_600
 """How long the change log of an epoch that ended stays for those who still read it."""
@@ -96,7 +97,7 @@ class CacheCopy:
     async def write_documents(self, project: ProjectId, stored: Sequence[StoredDocument]) -> Position | None:
         """Write them over older, equal, unreadable or missing ones; the newest position that was held beyond them.
 
-        An empty one that has had its day is written only over an older one: nobody needs it otherwise.
+        An empty one that has had its day is not written where there is none: nobody needs it.
         """
         commands = []
         for row in stored:
@@ -108,29 +109,29 @@ class CacheCopy:
         await self._list(project, [row.user_id for row in stored if not row.is_empty])
         return newest_held(replies)
 
-    async def empty_documents(self, blanks: Sequence[Document]) -> Position | None:
-        """Write empty documents over older ones; the newest position that was held beyond them."""
+    async def retire(self, project: ProjectId, users: Sequence[UserId], at: Position, now: Instant) -> Position | None:
+        """Write empty documents over what is held of users whom nobody knows; the newest position held beyond `at`."""
+        blanks = [Document(user, project, *at, now, ()) for user in users]
+        seconds = expiry(self._ttl, is_empty=True)
         commands = [
-            write_document(
-                blank.project_id,
-                blank.user_id,
-                documents.encode(blank),
-                blank.position,
-                expiry(self._ttl, is_empty=True),
-                Mode.REPLACE,
-            )
+            write_document(project, blank.user_id, documents.encode(blank), at, seconds, Mode.REPLACE)
             for blank in blanks
         ]
         return newest_held(await self._commands.write(commands))
 
+    async def listed(self, project: ProjectId, cursor: int) -> tuple[int, list[UserId]]:
+        """The next users that Redis lists, some maybe twice, and the cursor to go on from; 0 at both ends."""
+        (reply,) = await self._commands.read([("SSCAN", keys.users(project), cursor, "COUNT", _SCAN)])
+        following, members = reply
+        return int(following), [user for member in members if (user := _user(member)) is not None]
+
     async def users(self, project: ProjectId) -> AsyncIterator[list[UserId]]:
-        """Users that Redis lists, in chunks; some may come twice."""
+        """All of these, in chunks."""
         cursor = 0
         while True:
-            (reply,) = await self._commands.read([("SSCAN", keys.users(project), cursor, "COUNT", _SCAN)])
-            cursor, members = reply
-            yield [user for member in members if (user := _user(member)) is not None]
-            if not int(cursor):
+            cursor, users = await self.listed(project, cursor)
+            yield users
+            if not cursor:
                 return
 
     async def documents(self, project: ProjectId, users: Sequence[UserId]) -> Mapping[UserId, Document | None]:

@@ -12,7 +12,7 @@ class Mode(StrEnum):
     REPAIR = "repair"
     """An older one, one of the same position, or none."""
     REPLACE = "replace"
-    """An older one; where there is none, none is needed."""
+    """An older one, or one of the same position; where there is none, none is needed."""
 
 
 WRITE: Final = """
@@ -30,7 +30,7 @@ if type(held) == 'string' then
     if value.epoch > epoch or (value.epoch == epoch and value.revision > revision) then
       return string.format('%.0f.%.0f', value.epoch, value.revision)
     end
-    if value.epoch == epoch and value.revision == revision and ARGV[5] ~= 'repair' then
+    if value.epoch == epoch and value.revision == revision and ARGV[5] == 'newer' then
       return 0
     end
   end

@@ -19,8 +19,8 @@ from writer.relay.presence import Presences
 from writer.relay.project_snapshot import ProjectSnapshots
 from writer.supervision import Outage
 
-RecomputeUser = Callable[[int, UserId], Awaitable[object]]
-"""Computes one user's document by the ordinary path: (projects.id, user)."""
+RecomputeUser = Callable[[int, UserId, bool], Awaitable[object]]
+"""Computes one user's document by the ordinary path: (projects.id, user, whether it gets a revision in any case)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,9 @@ class ProjectStation:
         self._id = lease.project_id
         self.relay = ProjectRelay(lease, e.backlog, e.leases, e.cache, e.clock, e.metrics, self._damaged)
         self._inspection = Inspection(self.relay, e.copy, e.heads, e.lineage, self._damaged)
-        self._repair = Repair(self.relay, e.snapshots, e.copy, e.metrics, self._to_recompute, lambda: self._settled)
+        self._repair = Repair(
+            self.relay, e.snapshots, e.copy, e.metrics, e.clock, self._to_recompute, lambda: self._settled
+        )
         self._lost = asyncio.Event()
         self._damage: str | None = None
         self._mending = False
@@ -60,7 +62,7 @@ class ProjectStation:
         self._inspect = Wakeup()
         self._reports = Wakeup()
         self._reported: dict[UserId, None] = {}
-        self._repaired: dict[UserId, None] = {}
+        self._repaired: dict[UserId, bool] = {}
         self._recompute = Wakeup()
         self._scrub = Wakeup()
 
@@ -113,8 +115,8 @@ class ProjectStation:
         self._damage = reason
         self._mend.notify()
 
-    def _to_recompute(self, user: UserId) -> None:
-        self._repaired[user] = None
+    def _to_recompute(self, user: UserId, *, anew: bool = False) -> None:
+        self._repaired[user] = anew or self._repaired.get(user, False)
         self._recompute.notify()
 
     async def _relaying(self) -> None:
@@ -185,14 +187,14 @@ class ProjectStation:
         while True:
             await self._recompute.wait(INSPECT_SECONDS)
             while self._repaired:
-                user, _ = self._repaired.popitem()
+                user, anew = self._repaired.popitem()
 
-                async def recompute(chosen: UserId = user) -> bool:
-                    await self._e.recompute_user(self._id, chosen)
+                async def recompute(chosen: UserId = user, new: bool = anew) -> bool:
+                    await self._e.recompute_user(self._id, chosen, new)
                     return True
 
                 if await self._attempt(recompute, backoff) is None:
-                    self._repaired[user] = None
+                    self._to_recompute(user, anew=anew)
 
     async def _scrubbing(self) -> None:
         backoff = pauses()
@@ -210,7 +212,7 @@ class ProjectStation:
         if not self._walking:
             return min(PASS_SECONDS, (self._e.ttl or PASS_SECONDS) / 4)
         standing = self.relay.standing
-        chunks = (standing.count if standing else 0) // SCRUB_CHUNK + 1
+        chunks = 2 * ((standing.count if standing else 0) // SCRUB_CHUNK + 1)  # Postgres's documents, Redis's users
         return min(SCRUB_SECONDS, (self._e.ttl or PASS_SECONDS * chunks) / 4 / chunks)
 
     async def _housekeeping(self) -> None:

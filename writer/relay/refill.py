@@ -10,7 +10,6 @@ from typing import Final
 from uuid import uuid4
 
 from common.clock import Clock
-from common.document import Document
 from writer.cache.copy import CacheCopy
 from writer.relay.backlog import Backlog, as_message
 from writer.relay.heads import Standing
@@ -70,12 +69,8 @@ class Refill:
         async for users in self._cache.users(head.project_id):
             self._check_lease()
             known = {row.user_id for row in await snapshot.of(users)}
-            blanks = [
-                Document(user, head.project_id, *head.position, self._clock.now(), ())
-                for user in users
-                if user not in known
-            ]
-            self._relay.met(await self._cache.empty_documents(blanks))
+            unknown = [user for user in users if user not in known]
+            self._relay.met(await self._cache.retire(head.project_id, unknown, head.position, self._clock.now()))
 
     async def _mend_log(self, epoch: int) -> None:
         project = self._relay.lease.project

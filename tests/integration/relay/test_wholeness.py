@@ -6,10 +6,12 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from common import document as documents
 from common import keys
+from common.document import Document
 from common.identifiers import UserId
 from tests.support.history import grant
-from tests.support.ledger import Ledger
+from tests.support.ledger import CLOCK, Ledger
 from tests.support.relaying import (
     LooseRelay,
     Relaying,
@@ -23,6 +25,17 @@ from tests.support.wholeness import is_whole
 from writer.relay.refill import Refilled
 
 WHOLE_SECONDS = 5.0
+
+
+class Repaired:
+    """Who was told of as repaired, and whether he needs a new revision."""
+
+    def __init__(self) -> None:
+        self.users: dict[UserId, bool] = {}
+
+    def __call__(self, user: UserId, *, anew: bool = False) -> None:
+        """It was he."""
+        self.users[user] = anew
 
 
 async def _fill(ledger: Ledger, redis: Redis, users: int = 40) -> None:
@@ -133,19 +146,61 @@ async def test_the_scrub_finds_what_nobody_reported(
     await ledger.change_many({f"user_{n}": [grant()] for n in range(3)})
     await ledger.change("gone")
     await ledger.query("UPDATE documents SET computed_at = now() - interval '2 days' WHERE user_id = 'gone'")
-    repaired: list[UserId] = []
+    repaired = Repaired()
     async with LooseRelay(engine, redis_url, "writer") as loose:
         await loose.take()
         await loose.relay.turn()
-        repair = loose.repair(repaired.append)
+        repair = loose.repair(repaired)
         await redis.delete(keys.document(UserId("user_1"), ledger.project))
         await redis.srem(keys.users(ledger.project), "user_2")
         await redis.sadd(keys.users(ledger.project), "gone")
-        assert await repair.scrub()
-        assert not await repair.scrub()
-    assert repaired == ["user_1"]
+        while await repair.scrub():
+            pass
+    assert repaired.users == {UserId("user_1"): False}
     assert await document_at(redis, ledger.project, "user_1") is not None
     assert await redis.smembers(keys.users(ledger.project)) == {b"user_0", b"user_1", b"user_2"}
+
+
+async def test_a_revision_that_was_undone_is_followed_by_a_new_one(
+    ledger: Ledger, redis: Redis, start_relay: StartRelay
+) -> None:
+    """A document that stands beyond its user's last revision, but not beyond the head, is overtaken."""
+    await start_relay()
+    await _fill(ledger, redis)
+    head = await ledger.head()
+    undone = Document(UserId("user_3"), ledger.project, *head, CLOCK.now(), (grant("max"),))
+    await redis.set(keys.document(undone.user_id, ledger.project), documents.encode(undone))
+    await eventually(lambda: is_whole(ledger, redis), WHOLE_SECONDS)
+    held = await document_at(redis, ledger.project, "user_3")
+    assert held is not None
+    assert held.position > head
+    assert [row.feature_code for row in held.entitlements] == [grant().feature_code]
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["reported", "listed"])
+async def test_who_is_granted_something_at_redis_and_unknown_in_postgres_holds_nothing_afterwards(
+    ledger: Ledger, redis: Redis, redis_url: str, engine: AsyncEngine, listed: bool
+) -> None:
+    """A user of whom a rollback left nothing is found when reported, and by the walk over the users set."""
+    await ledger.change("ada", grant())
+    async with LooseRelay(engine, redis_url, "writer") as loose:
+        await loose.take()
+        await loose.relay.turn()
+        repaired = Repaired()
+        repair = loose.repair(repaired)
+        ghost = Document(UserId("ghost"), ledger.project, *await ledger.head(), CLOCK.now(), (grant("max"),))
+        await redis.set(keys.document(ghost.user_id, ledger.project), documents.encode(ghost))
+        if listed:
+            await redis.sadd(keys.users(ledger.project), "ghost")
+            while await repair.scrub():
+                pass
+        else:
+            assert await repair.users([UserId("ghost")])
+    held = await document_at(redis, ledger.project, "ghost")
+    assert held is not None
+    assert held.entitlements == ()
+    assert held.position == await ledger.head()
+    assert not repaired.users
 
 
 async def test_a_refill_that_was_flushed_midway_does_not_claim_to_be_whole(
@@ -204,13 +259,13 @@ async def test_what_is_missing_while_redis_is_in_doubt_is_left_to_the_refill(
         await relay.take()
         await ledger.change("ada", grant())
         await relay.relay.turn()
-        repaired: list[UserId] = []
+        repaired = Repaired()
         settled = False
-        repair = relay.repair(repaired.append, lambda: settled)
+        repair = relay.repair(repaired, lambda: settled)
         await redis.flushall()
         assert not await repair.users([UserId("ada")])
         assert await repair.scrub()
-        assert repaired == []
+        assert not repaired.users
         settled = True
         assert await repair.users([UserId("ada")])
-        assert repaired == ["ada"]
+        assert repaired.users == {UserId("ada"): False}
