@@ -1,3 +1,12 @@
 """What every test may ask for."""
 
+from hypothesis import settings
+
+from tests.support.scratch import use_memory
+
 pytest_plugins = ["tests.support.skips", "tests.support.tools", "tests.support.postgres", "tests.support.redis"]
+
+use_memory()
+
+settings.register_profile("suite", deadline=None)  # a machine may be busy; a time is never what is tested
+settings.load_profile("suite")
