@@ -88,6 +88,6 @@ clean: ## Remove what was made: environment, caches, the stack's data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Written last, so an interrupted set-up is done again.
-$(READY): requirements.lock pyproject.toml hatch_build.py sidecar/_native.c sandbox/setup.sh sandbox/setup_environment.py
+$(READY): requirements.lock pyproject.toml hatch_build.py $(wildcard sidecar/native/*) sandbox/setup.sh sandbox/setup_environment.py
 	@PYTHON="$(PYTHON)" sh sandbox/setup.sh $(VENV)
 	@touch $(READY)

@@ -9,9 +9,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("sidecar/_native.c")
-BUILT = SOURCE.with_suffix(".abi3.so")
-FLAGS = ("-O2", "-fPIC", "-shared", "-Wall", "-Wextra")
+SOURCE = Path("sidecar/native/module.c")
+BUILT = Path("sidecar/_native.abi3.so")
+FLAGS = ("-O3", "-fPIC", "-shared", "-Wall", "-Wextra")
 _SECONDS = 120
 
 

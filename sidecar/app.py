@@ -21,6 +21,7 @@ from sidecar.answering import Answerer
 from sidecar.api import Api
 from sidecar.asking import Asker, UserOrigin
 from sidecar.bootstrap import Bootstrap, SnapshotOrigin
+from sidecar.bulk import BulkReader
 from sidecar.catchup import ChangesOrigin
 from sidecar.disk import Disk
 from sidecar.fast_connection import FastServer
@@ -41,7 +42,6 @@ from sidecar.refusals import Refusals
 from sidecar.repair import Repair
 from sidecar.settings import Settings
 from sidecar.shadow import Shadow
-from sidecar.shares import Shares
 from sidecar.streams import StreamLimits, Streams
 from sidecar.writer_feed import WriterFeed
 
@@ -144,9 +144,9 @@ async def _parts(settings: Settings, stack: AsyncExitStack) -> Parts:
     if settings.redis_url is not None:
         nodes = connect(settings.redis_url.reveal())
         stack.push_async_callback(nodes.aclose)
-        # What a reader process would read over one connection lies on several servers of a cluster.
-        shares = None if nodes.spread else Shares(settings.redis_url)
-        cache = RedisCache(nodes, refusals, shares)
+        # What it would read over one connection lies on several servers of a cluster.
+        bulk = None if nodes.spread else BulkReader(settings.redis_url)
+        cache = RedisCache(nodes, refusals, bulk)
     origin: Origin | None = None
     if settings.writer_url is not None:
         session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())

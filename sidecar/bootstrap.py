@@ -98,7 +98,7 @@ class Bootstrap:
         catalogue = await self._cache.catalogue(self._project)
         if catalogue is None:
             raise UnreadableError("the catalogue is missing")
-        copy = Copy(self._project, catalogue, before.position)
+        copy = Copy(self._project, catalogue, before.position, before.count)
         await self._cache.fill(copy, before.count)
         after = await self._catch_up(self._cache, copy, before)
         copy.compare(after.position, after.count, after.digest)
@@ -133,7 +133,7 @@ class Bootstrap:
         asked_at = self._clock.monotonic()
         async with self._origin.snapshot(self._project) as snapshot:
             head = snapshot.head
-            copy = Copy(self._project, head.catalogue, head.position)
+            copy = Copy(self._project, head.catalogue, head.position, head.count)
             await snapshot.fill(copy)
         copy.compare(head.position, head.count, head.digest)
         return Loaded(copy, Source.WRITER, asked_at)

@@ -1,7 +1,7 @@
 """The writer over HTTP: snapshot, changes and a single user's document. Each project has its own key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,7 +17,7 @@ from common.position import Position
 from common.settings import Secret
 from common.transfer import ChangesPage, SnapshotHead
 from common.wire import WireError
-from sidecar.filling import fill
+from sidecar.filling import Batch, fill
 from sidecar.replica import Copy
 from sidecar.sources import AheadError, ChangesGoneError, SourceError, UnavailableError, UnreadableError
 
@@ -111,17 +111,19 @@ class WriterSnapshot:
         if self._end != count:
             raise UnreadableError(f"the snapshot holds {count} documents and says {self._end}")
 
-    async def _documents(self) -> AsyncIterator[Iterable[tuple[None, bytes]]]:
-        batch: Sequence[bytes] = self._rest
-        while self._end is None:
-            yield self._before_end(batch)
-            if self._end is None:
-                following = await anext(self._lines, None)
-                if following is None:
-                    raise UnreadableError("the snapshot ends early")
-                batch = following
+    async def _documents(self) -> AsyncIterator[Batch]:
+        lines: Sequence[bytes] = self._rest
+        while True:
+            found: list[bytes | None] = list(self._before_end(lines))
+            yield Batch([None] * len(found), found)
+            if self._end is not None:
+                return
+            following = await anext(self._lines, None)
+            if following is None:
+                raise UnreadableError("the snapshot ends early")
+            lines = following
 
-    def _before_end(self, lines: Sequence[bytes]) -> Iterator[tuple[None, bytes]]:
+    def _before_end(self, lines: Sequence[bytes]) -> Iterator[bytes]:
         for line in lines:
             try:
                 self._end = transfer.decode_end(line)
@@ -129,7 +131,7 @@ class WriterSnapshot:
                 _refuse(error)
             if self._end is not None:
                 return
-            yield None, line
+            yield line
 
 
 def _refuse(error: WireError | DocumentError) -> None:

@@ -3,14 +3,15 @@
 A load reads a million documents: building each one's objects, or parsing it whole, would be most of its time. What
 writers write is cut where a row's own part begins and ends (`source_ref`, `valid_from`, `valid_to`). What is left
 between the cuts is the same for all who hold the same: it is read once, and remembered as a path. What was cut out is
-checked to be plain texts and times. The plainest documents are cut natively (`_native.c`), where that was built.
-Whatever leaves a doubt (another field, an odd number, an unusual name) is read by `common.document`, which also says
-what is wrong with it, so all ways accept and refuse the same.
+checked to be plain texts and times. Documents in ASCII are packed natively (`native/`), where that was built. Whatever
+leaves a doubt (another field, an odd number, an unusual name) is read by `common.document`, which also says what is
+wrong with it, so all ways accept and refuse the same.
 """
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
+from types import ModuleType
 from typing import Final, NamedTuple
 
 import orjson
@@ -26,12 +27,13 @@ from common.document import (
     digest_of_canonical,
 )
 from common.identifiers import ProjectId
-from common.position import Position
+from common.position import NOWHERE, Position
+from sidecar.pages import Pages
 from sidecar.records import Grants, pack
 
-_native: Callable[[bytes, bytes], tuple[bytes, int, int, bytes, bytes, bytes] | None] | None
+_native: ModuleType | None
 try:
-    from sidecar._native import cut as _native
+    from sidecar import _native
 except ImportError:  # there was no compiler
     _native = None
 
@@ -79,10 +81,22 @@ class Entry(NamedTuple):
         return Position(self.epoch, self.revision)
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What went into pages at once."""
+
+    count: int
+    digest: int
+    horizon: Position
+    """The newest position among them."""
+    left: list[int]
+    """The numbers of those that are to be taken one by one."""
+
+
 class _Path:
     """What documents have in common that begin with the same rows, but for each row's own part."""
 
-    __slots__ = ("canonical", "further", "granted", "granted_by_one", "opened")
+    __slots__ = ("canonical", "further", "granted", "opened")
 
     def __init__(self, opened: tuple[str, str] | None, granted: tuple[bytes, ...], canonical: bytes) -> None:
         self.opened = opened
@@ -91,8 +105,6 @@ class _Path:
         """Each whole row's grant as records name it: its number, or itself."""
         self.canonical = canonical
         """The rows as the digest has them."""
-        self.granted_by_one = b"[[%b]," % b",".join(granted)
-        """How a record begins in which one run has them all."""
         self.further: dict[bytes, _Path] = {}
         """By what stands between the next two cuts."""
 
@@ -107,16 +119,19 @@ class Packer:
         head += rb'"epoch":(%b),"revision":(%b),"computed_at":"%b","entitlements":' % (_COUNT, _COUNT, _TIME)
         self._head = re.compile(head).match
         self._middle = b'","project_id":"%b","epoch":' % project.encode()
-        self._whole: dict[bytes, _Path] = {}
-        """Paths to their end, by what is left between all cuts."""
+        self._whole: dict[bytes, tuple[tuple[bytes, ...], bytes]] = {}
+        """Of paths to their end what is granted, and what the digest has, by what is left between all cuts."""
         self._beginning = _Path(None, (), b"[")
         self._remembered = 0
         self._instants = Instants()
 
     def pack(self, data: bytes) -> Entry:
         """The document; DocumentError where it is none, or another project's."""
+        entry = self._pack_natively(data)
+        if entry is not None:
+            return entry
         try:
-            user, epoch, revision, record, canonical = self.pack_plain(data)
+            user, epoch, revision, record, canonical = self._pack_plain(data)
         except DoubtError:
             return self._carefully(data)
         return Entry(user, epoch, revision, record, digest_of_canonical(canonical) if record else 0)
@@ -128,15 +143,41 @@ class Packer:
             raise DocumentError(f"the document is of user {entry.user.decode()!r}, under whose name it does not stand")
         return entry
 
-    def pack_plain(self, data: bytes) -> tuple[bytes, int, int, bytes, bytes]:
-        """User, epoch, revision, record and the digest's bytes; DoubtError where it takes the ordinary reader."""
-        found = None if _native is None or len(data) > MAX_DOCUMENT_BYTES else _native(data, self._middle)
+    def take(self, users: list[bytes] | list[None], found: list[bytes | None], pages: Pages) -> Taken:
+        """Put documents into pages that have none of their users; None among `found` is passed over.
+
+        `users`: under whose names they stand; None for one that stands under none. What is in any doubt is left, also
+        a document of somebody who is held already.
+        """
+        if _native is None:
+            return Taken(0, 0, NOWHERE, [number for number, data in enumerate(found) if data is not None])
+        count, digest, epoch, revision, left = _native.take(
+            users, found, self._middle, self._whole, pages.pages, MAX_DOCUMENT_BYTES
+        )
+        pages.filled(count)
+        return Taken(count, int.from_bytes(digest, "big"), Position(epoch, revision), left)
+
+    def _pack_natively(self, data: bytes) -> Entry | None:
+        if _native is None or len(data) > MAX_DOCUMENT_BYTES:
+            return None
+        found = _native.pack(data, self._middle, self._whole)
+        if isinstance(found, bytes):
+            found = _native.pack(data, self._middle, self._whole) if self._learn(found) else None
         if found is None:
-            return self._pack_plain(data)
-        user, epoch, revision, left, own, end = found
-        path = self._whole.get(left) or self._follow(left)
-        record = b"%b%b,%b" % (path.granted_by_one, own, end)
-        return user, epoch, revision, record, b'["%b",%d,%b' % (user, revision, path.canonical.replace(_HERE, own))
+            return None
+        user, epoch, revision, record, digest = found
+        return Entry(user, epoch, revision, record, int.from_bytes(digest, "big"))
+
+    def _learn(self, left: bytes) -> bool:
+        """Whether it is known now what a document means of which this is left between all cuts."""
+        if len(self._whole) == _MOST_REMEMBERED:
+            return False
+        try:
+            path = self._follow(left)
+        except DoubtError:
+            return False
+        self._whole[left] = path.granted, path.canonical
+        return True
 
     def _follow(self, left: bytes) -> _Path:
         """The path of what is left between all cuts."""
@@ -146,8 +187,6 @@ class Packer:
             path = path.further.get(text) or self._go_on(path, text)
         if path.opened is not None:
             raise DoubtError
-        if len(self._whole) < _MOST_REMEMBERED:
-            self._whole[left] = path
         return path
 
     def _pack_plain(self, data: bytes) -> tuple[bytes, int, int, bytes, bytes]:
@@ -175,7 +214,7 @@ class Packer:
             raise DoubtError
         if cuts.count(cuts[0]) == len(cuts):
             own = self._own(cuts[0])
-            runs, canonical = path.granted_by_one + own, path.canonical.replace(_HERE, own)
+            runs, canonical = b"[[%b],%b" % (b",".join(path.granted), own), path.canonical.replace(_HERE, own)
         else:
             runs, canonical = self._mixed(path, cuts)
         record = b"%b,%b,%b,%d]" % (runs, epoch, revision, computed_at)

@@ -27,6 +27,9 @@ BETWEEN: Final = b"\xfd"
 EMPTY: Final = MARK
 """A page without records; every page ends with the mark at which a next record would begin."""
 
+_MOST_ROOM: Final = 16_000_000
+"""Records for which there is room at once, whatever is told of how many will come."""
+
 hash_of: Final[Callable[[bytes], int]] = crc32
 """Where a key belongs: the same in every process, so that pages can be kept and carried."""
 
@@ -43,8 +46,8 @@ class Pages:
 
     @classmethod
     def with_room(cls, records: int) -> Self:
-        """Empty pages for so many records, which then need not be parted while they come."""
-        return cls([EMPTY] * max(1, -(-records // PER_PAGE)))
+        """Empty pages for about so many records, which then need not be parted while they come."""
+        return cls([EMPTY] * max(1, -(-min(records, _MOST_ROOM) // PER_PAGE)))
 
     def place(self, hashed: int) -> int:
         """The index of the page of a key, from the key's `hash_of`."""
@@ -65,6 +68,12 @@ class Pages:
             self.count += 1
             if self.count > self._room:
                 self._part_one()
+
+    def filled(self, count: int) -> None:
+        """So many records were put into the pages by somebody else (`_native`)."""
+        self.count += count
+        while self.count > self._room:
+            self._part_one()
 
     def remove(self, key: bytes) -> bool:
         """Hold nothing of the key any more; whether there was something."""
@@ -120,18 +129,6 @@ def entries(pages: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for stored in page.split(MARK)[1:-1]:
             key, _, record = stored.partition(VALUE)
             yield key, record
-
-
-def appended_in_python(page: bytes, key: bytes, record: bytes) -> bytes | None:
-    """The page with one more record; None where it has one of that key."""
-    return None if _head(key) in page else b"".join((page, key, VALUE, record, MARK))
-
-
-appended: Callable[[bytes, bytes, bytes], bytes | None]
-try:
-    from sidecar._native import appended
-except ImportError:  # there was no compiler
-    appended = appended_in_python
 
 
 def _head(key: bytes) -> bytes:

@@ -1,8 +1,7 @@
 """Redis, as the sidecar reads it: meta, documents, catalogue, change log and channel; and its presence there."""
 
-import logging
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from redis.exceptions import RedisError
 from common import catalogue as catalogues
 from common import keys, wire
 from common.catalogue import Catalogue, CatalogueError
+from common.document import DocumentError
 from common.identifiers import ProjectId, UserId
 from common.position import Position
 from common.redis_faults import explained
@@ -20,13 +20,11 @@ from common.redis_nodes import Command, Nodes, nodes_of
 from common.redis_pool import open_pool
 from common.redis_url import parse
 from common.wire import Change, Heartbeat, WireError
-from sidecar.filling import fill
+from sidecar.bulk import WORTH_IT, BulkReader
+from sidecar.filling import Batch, fill
 from sidecar.refusals import Refusals
 from sidecar.replica import Copy
-from sidecar.shares import WORTH_IT, ShareError, Shares
 from sidecar.sources import CacheMeta, UnavailableError, UnreadableError, read_message
-
-_log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
@@ -46,11 +44,11 @@ def connect(url: str) -> Nodes:
 class RedisCache:
     """Reads what one Redis URL names. Every command touches one key, so that it also runs on a cluster."""
 
-    def __init__(self, nodes: Nodes, refusals: Refusals, shares: Shares | None = None) -> None:
-        """`shares`: how large projects are read from the same Redis."""
+    def __init__(self, nodes: Nodes, refusals: Refusals, bulk: BulkReader | None = None) -> None:
+        """`bulk`: how large projects are read from the same Redis."""
         self._nodes = nodes
         self._refusals = refusals
-        self._shares = shares
+        self._bulk = bulk
 
     async def meta(self, project: ProjectId) -> CacheMeta | None:
         """What Redis says that it holds; None where it holds nothing."""
@@ -85,20 +83,17 @@ class RedisCache:
 
     async def fill(self, copy: Copy, users: int) -> None:
         """Take every document of the users set, of which there are about `users`, into an empty copy."""
-        if self._shares is not None and users >= WORTH_IT:
-            try:
-                for error in await self._shares.fill(copy, users):
-                    self._refusals.note(copy.project, "documents", error)
-            except ShareError as error:
-                _log.warning("cannot read in several processes project=%s error=%s; reading alone", copy.project, error)
-            else:
-                return
         # One that cannot be read shows as a difference of the digest later; the others are none the worse.
-        await fill(
-            copy, self._documents(copy.project), lambda error: self._refusals.note(copy.project, "documents", error)
-        )
+        if self._bulk is not None and users >= WORTH_IT:
+            for error in await self._bulk.fill(copy, users):
+                self._refuse(copy.project, error)
+        else:
+            await fill(copy, self._documents(copy.project), lambda error: self._refuse(copy.project, error))
 
-    async def _documents(self, project: ProjectId) -> AsyncIterator[Iterable[tuple[bytes, bytes]]]:
+    def _refuse(self, project: ProjectId, error: DocumentError) -> None:
+        self._refusals.note(project, "documents", error)
+
+    async def _documents(self, project: ProjectId) -> AsyncIterator[Batch]:
         """Every document with its user, some at a time; a user may come twice."""
         cursor = 0
         while True:
@@ -137,10 +132,9 @@ class RedisCache:
         presence = ("SET", keys.sidecar(project, instance), body, "EX", _PRESENCE_SECONDS)
         await self._send([presence, ("ZADD", keys.sidecars(project), seen_at, instance)])
 
-    async def _read(self, project: ProjectId, members: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    async def _read(self, project: ProjectId, members: list[bytes]) -> Batch:
         users = [UserId(member.decode(errors="replace")) for member in members]
-        found = await self._send([("GET", keys.document(user, project)) for user in users])
-        return [(member, data) for member, data in zip(members, found, strict=True) if data is not None]
+        return Batch(members, await self._send([("GET", keys.document(user, project)) for user in users]))
 
     async def _ask(self, *command: Any) -> Any:
         return (await self._send([command]))[0]

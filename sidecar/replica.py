@@ -65,7 +65,8 @@ class Copy:
     consistent once it has applied through `horizon`, the newest position that it read.
     """
 
-    def __init__(self, project: ProjectId, catalogue: Catalogue, position: Position) -> None:
+    def __init__(self, project: ProjectId, catalogue: Catalogue, position: Position, users: int = 0) -> None:
+        """`users`: for about how many there is to be room at once."""
         self.project = project
         self.catalogue = catalogue
         self.position = position
@@ -74,7 +75,7 @@ class Copy:
         self.moves = 0
         """Counts whatever changes what an answer says of the copy itself: its position, its proof."""
         self.digest = 0
-        self.records = Records(project)
+        self.records = Records(project, users)
 
     @classmethod
     def restored(

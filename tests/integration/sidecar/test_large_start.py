@@ -1,12 +1,11 @@
-"""A large project is read from Redis by several processes, each its share; together they are one copy."""
+"""A large project is read from Redis on a thread, hundreds of documents at a time, natively or not."""
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from pathlib import Path
 
 import pytest
+import redis
 from redis.asyncio import Redis
 
 from common import document as documents
@@ -14,12 +13,13 @@ from common import keys
 from common.clock import SystemClock
 from common.identifiers import UserId
 from common.settings import Secret
-from sidecar import redis_cache, shares
+from sidecar import bulk, packing, redis_cache
 from sidecar.bootstrap import Bootstrap, Loaded
+from sidecar.bulk import BulkReader, _Reading
+from sidecar.filling import Batch, Filling
 from sidecar.metrics import Metrics
 from sidecar.redis_cache import RedisCache, connect
 from sidecar.refusals import Refusals
-from sidecar.shares import Shares
 from sidecar.sources import Source, UnavailableError
 from tests.support.history import PROJECT, History, grant
 from tests.support.sidecars import publishing
@@ -39,31 +39,32 @@ def large(users: int = 300) -> History:
 
 @contextmanager
 def everything_is_large(patch: pytest.MonkeyPatch) -> Iterator[Metrics]:
-    """Every project is read in shares."""
+    """Every project is read as a large one."""
     patch.setattr(redis_cache, "WORTH_IT", 0)
     yield Metrics()
 
 
-async def load(url: str, metrics: Metrics, processes: int, reach: str | None = None) -> Loaded:
-    """A start from Redis, read in shares."""
+async def load(url: str, metrics: Metrics, reach: str | None = None) -> Loaded:
+    """A start from Redis."""
     async with aclosing(connect(url)) as nodes:
-        cache = RedisCache(nodes, Refusals(metrics), Shares(Secret(reach or url), processes))
+        cache = RedisCache(nodes, Refusals(metrics), BulkReader(Secret(reach or url)))
         return await Bootstrap(PROJECT, cache, None, SystemClock()).load(Source.REDIS)
 
 
-@pytest.fixture
-def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metrics]:
-    """What is counted; every project is read in shares."""
+@pytest.fixture(params=[True, False], ids=["native", "python"])
+def metrics(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Metrics]:
+    """What is counted; every project is read as a large one, with the native part and without."""
+    if not request.param:
+        monkeypatch.setattr(packing, "_native", None)
     with everything_is_large(monkeypatch) as counted:
         yield counted
 
 
-@pytest.mark.parametrize("processes", [1, 3])
-async def test_shares_make_one_whole_copy(redis_url: str, metrics: Metrics, processes: int) -> None:
+async def test_a_large_project_becomes_one_whole_copy(redis_url: str, metrics: Metrics) -> None:
     """Every document is there once, the digest matches, and what changes afterwards finds its place."""
     history = large()
     async with publishing(redis_url, history):
-        copy = (await load(redis_url, metrics, processes)).copy
+        copy = (await load(redis_url, metrics)).copy
     assert copy.complete
     assert (copy.position, copy.count, copy.digest) == (history.position, history.count, history.digest)
     assert all(copy.document(user) == history.documents[user] for user in copy.records)
@@ -72,7 +73,7 @@ async def test_shares_make_one_whole_copy(redis_url: str, metrics: Metrics, proc
     assert (copy.count, copy.digest) == (history.count, history.digest)
 
 
-async def test_what_is_no_document_is_refused_in_shares_too(redis_url: str, metrics: Metrics) -> None:
+async def test_what_is_no_document_is_refused(redis_url: str, metrics: Metrics) -> None:
     """Each is counted and costs nobody else anything; the copy is not whole, and says so."""
     history = large(40)
     foreign = documents.encode(history.documents[UserId("user:1")]).replace(b'"shop"', b'"spot"')
@@ -81,7 +82,7 @@ async def test_what_is_no_document_is_refused_in_shares_too(redis_url: str, metr
         await client.set(keys.document(UserId("user:1"), PROJECT), foreign)
         await client.set(keys.document(UserId("user:3"), PROJECT), b"{")
         await client.set(keys.document(UserId("user:4"), PROJECT), other)
-        copy = (await load(redis_url, metrics, 2)).copy
+        copy = (await load(redis_url, metrics)).copy
     assert copy.faulty
     assert copy.count == history.count - 3
     assert copy.document(UserId("user:2")) == history.documents[UserId("user:2")]
@@ -89,70 +90,74 @@ async def test_what_is_no_document_is_refused_in_shares_too(redis_url: str, metr
     assert counted == 3
 
 
-async def test_documents_that_change_while_shares_are_read_are_caught_up_with(redis_url: str, metrics: Metrics) -> None:
+async def test_documents_that_change_while_they_are_read_are_caught_up_with(redis_url: str, metrics: Metrics) -> None:
     """A document newer than what Redis said at first is trusted once the log was applied through it."""
     history = large(40)
     async with publishing(redis_url, history) as publisher:
         newer = history.change("user:1", grant("seats", 9))
         await publisher.write(newer)
-        copy = (await load(redis_url, metrics, 2)).copy
+        copy = (await load(redis_url, metrics)).copy
         assert not copy.consistent
         await publisher.log(newer)
-        copy = (await load(redis_url, metrics, 2)).copy
+        copy = (await load(redis_url, metrics)).copy
     assert copy.position == history.position
     assert copy.digest == history.digest
 
 
-async def test_where_no_process_can_be_started_one_reads_alone(
+async def test_a_start_that_is_given_up_leaves_nobody_reading(
     redis_url: str, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The start takes longer, and comes."""
-    history = large(40)
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with publishing(redis_url, history):
-        assert (await load(redis_url, metrics, 2)).copy.complete
+    """Whenever it is given up: on the way to a connection, or while documents come."""
+    reading = list[object]()
+    original = _Reading.run
 
+    def run(self: _Reading) -> None:
+        reading.append(self)
+        try:
+            original(self)
+        finally:
+            reading.remove(self)
 
-async def test_a_process_that_dies_is_no_loss(
-    redis_url: str, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it did not bring is read alone."""
-    history = large(40)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    async with publishing(redis_url, history):
-        assert (await load(redis_url, metrics, 2)).copy.complete
-
-
-async def test_a_start_that_is_given_up_leaves_no_process(redis_url: str, metrics: Metrics) -> None:
-    """Whenever it is given up: on the way to a process, or with one that reads."""
+    monkeypatch.setattr(_Reading, "run", run)
     async with publishing(redis_url, large(40)):
-        for turns in range(8):
-            start = asyncio.create_task(load(redis_url, metrics, 2))
-            while not readers():  # noqa: ASYNC110 - nobody tells that a process has begun
+        for turns in range(12):
+            start = asyncio.create_task(load(redis_url, metrics))
+            while not reading and not start.done():  # noqa: ASYNC110 - nobody tells that a thread has begun
                 await asyncio.sleep(0)
             for _ in range(turns):
                 await asyncio.sleep(0)
             start.cancel()
             await asyncio.gather(start, return_exceptions=True)
-            assert not readers()
-
-
-def readers() -> list[str]:
-    """The processes of ours that read shares."""
-    folders = Path("/proc/self/task").glob("*/children")
-    children = [pid for folder in folders for pid in folder.read_text(encoding="ascii").split()]
-    return [pid for pid in children if b"share_reader" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            assert not reading
 
 
 async def test_a_redis_that_is_away_is_told_as_such_without_its_password(metrics: Metrics, redis_url: str) -> None:
-    """A process that cannot connect says so; the whole start counts as unavailable."""
+    """The whole start counts as unavailable."""
     async with publishing(redis_url, large(4)):
         with pytest.raises(UnavailableError) as refused:
-            await load(redis_url, metrics, 2, reach="redis://:hidden-password@127.0.0.1:1/0")
+            await load(redis_url, metrics, reach="redis://:hidden-password@127.0.0.1:1/0")
     assert "hidden" not in str(refused.value)
 
 
-def test_only_large_projects_are_worth_processes() -> None:
-    """A small project is read before a process would have begun."""
-    assert shares.WORTH_IT >= 10_000
-    assert "hidden" not in repr(Shares(Secret("redis://:hidden@h")).__dict__)
+async def test_a_redis_that_ends_while_documents_come_is_told_as_such(
+    metrics: Metrics, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read by then is nobody's copy."""
+    monkeypatch.setattr(bulk, "AT_ONCE", 8)
+    original = Filling.take
+
+    def cut_off(self: Filling, batch: Batch) -> Iterator[None]:
+        with redis.Redis.from_url(redis_url) as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        return original(self, batch)
+
+    async with publishing(redis_url, large()):
+        monkeypatch.setattr(Filling, "take", cut_off)
+        with pytest.raises(UnavailableError):
+            await load(redis_url, metrics)
+
+
+def test_only_large_projects_are_worth_a_thread() -> None:
+    """A small project is read by the connection that is there."""
+    assert bulk.WORTH_IT >= 10_000
+    assert "hidden" not in repr(BulkReader(Secret("redis://:hidden@h")).__dict__)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,12 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common import document as documents
+from common.catalogue import Catalogue
 from common.clock import TimeError, parse_time
 from common.document import Document, DocumentError, digest_of
 from common.identifiers import ProjectId, UserId
+from common.position import Position
 from sidecar import packing
-from sidecar.packing import DoubtError, Instants, Packer
+from sidecar.filling import Batch, Filling
+from sidecar.packing import DoubtError, Entry, Instants, Packer
+from sidecar.pages import entries
 from sidecar.records import Grants, Records
+from sidecar.replica import Copy
 from tests.support.history import START, grant
 
 SHOP = ProjectId("shop")
@@ -85,14 +91,15 @@ def ordinary(data: bytes) -> Document | None:
 
 def assert_alike(data: bytes) -> None:
     """Packed, the document comes back as the ordinary reader reads it, or both refuse; with the native part or not."""
-    assert_packed(data)
+    natively = assert_packed(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "_native", None)
-        assert_packed(data)
+        assert assert_packed(data) == natively
 
 
-def assert_packed(data: bytes) -> None:
+def assert_packed(data: bytes) -> Entry | None:
     """The same in one way."""
+    entry: Entry | None = None
     records = Records(SHOP)
     packer = Packer(SHOP, records.grants)
     expected = ordinary(data)
@@ -108,6 +115,7 @@ def assert_packed(data: bytes) -> None:
         if entry.record:
             records.pages.put(entry.user, entry.record)
             assert records.document(user) == expected
+    return entry
 
 
 @given(written_documents)
@@ -218,6 +226,61 @@ def test_every_calendar_day_is_the_same(year: int, month: int, day: int, hour: i
         assert_alike(shaped(2, at=written))
 
 
+@given(st.lists(st.tuples(st.sampled_from(["pro", "max"]), st.sampled_from(["sub_1", "sub_2", ""])), max_size=9))
+def test_runs_of_any_length_are_alike(told: list[tuple[str, str]]) -> None:
+    """However rows share their own part with their neighbours."""
+    rows = tuple(grant(code, ref=ref) for code, ref in told)
+    data = documents.encode(Document(UserId("u"), SHOP, 7, 9, parse_time("2026-11-22T17:28:27Z"), rows))
+    assert_alike(data)
+    assert_alike(data.replace(b":27Z", b":27.000000Z", 1))
+
+
+def test_digests_of_every_length_are_alike() -> None:
+    """On both sides of the borders of the blocks that are hashed."""
+    for length in range(300):
+        assert_alike(shaped(1, ref="r" * length))
+    assert_alike(shaped(300))
+
+
+def _tell(refused: list[str], error: DocumentError) -> None:
+    refused.append(str(error))
+
+
+in_batches = st.lists(
+    st.tuples(st.sampled_from(["ada", "bob", "zoë", "ada lovelace"]), st.integers(1, 3), st.integers(1, 9)), max_size=20
+)
+
+
+@given(in_batches, st.integers(0, 40), st.integers(1, 7), st.booleans())
+def test_documents_taken_in_batches_are_the_same_as_one_by_one(
+    told: list[tuple[str, int, int]], room: int, size: int, named: bool
+) -> None:
+    """Some twice, some empty, some no documents, some under another name; with room for all, and without."""
+    data = [shaped(rows, user).replace(b'"revision":9', b'"revision":%d' % revision) for user, rows, revision in told]
+    data += [
+        shaped(0, "nobody"),
+        b"{",
+        documents.encode(Document(UserId("eve"), SHOP, 7, 8, START, (grant(ref="other"),))),
+    ]
+    names = [user.encode() for user, _, _ in told] + [b"nobody", b"ada", b"mallory"]
+    copies = []
+    for at_once in (size, None):
+        copy, refused = Copy(SHOP, Catalogue(SHOP, 7, 1, 1, {}, {}), Position(7, 1), room), list[str]()
+        filling = Filling(copy, partial(_tell, refused))
+        with pytest.MonkeyPatch.context() as patch:
+            if at_once is None:
+                patch.setattr(packing, "_native", None)
+            for start in range(0, len(data), at_once or len(data)):
+                users, found = names[start:][: at_once or len(data)], data[start:][: at_once or len(data)]
+                for _ in filling.take(Batch(users if named else [None] * len(users), list(found))):
+                    pass
+        assert copy.count == len(list(copy.records.pages)) == len(dict(entries(copy.records.pages.pages)))
+        assert all(copy.records.pages.get(user) for user in copy.records.pages)
+        stored = {user: copy.records.stored(user) for user in copy.records}
+        copies.append((stored, copy.digest, copy.horizon, refused, filling.count))
+    assert copies[0] == copies[1]
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
     """What writers write is packed from its bytes, or a large start takes several times as long."""
@@ -233,7 +296,7 @@ def test_the_commonest_shape_needs_no_ordinary_reader(monkeypatch: pytest.Monkey
     assert packer.pack(GOOD).position == (7, 9)
 
 
-def test_the_plainest_are_cut_natively_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_in_ascii_are_packed_natively_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """The set-up has built it, and it is what reads them."""
     if shutil.which("cc") is None:
         return  # then all is read in Python, as the other tests here have it

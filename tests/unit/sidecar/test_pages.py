@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.pages import EMPTY, PER_PAGE, Pages, appended, appended_in_python, entries, find
+from sidecar.pages import PER_PAGE, Pages, entries
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4).map(str.encode)
 acts = st.lists(st.tuples(keys, st.one_of(st.none(), keys)), max_size=200)
@@ -58,18 +58,3 @@ def test_a_copy_of_the_list_keeps_its_state() -> None:
     pages.put(b"ada", b"2")
     pages.put(b"bob", b"3")
     assert dict(entries(taken)) == {b"ada": b"1"}
-
-
-@given(acts, keys, keys)
-def test_a_record_is_appended_alike_natively_and_not(
-    told: list[tuple[bytes, bytes | None]], key: bytes, record: bytes
-) -> None:
-    """To a page that has others, keys within keys and records among them; one that has the key is left."""
-    page = EMPTY
-    for other, value in told:
-        page = appended(page, other, value or b"") or page
-    made = appended(page, key, record)
-    assert made == appended_in_python(page, key, record)
-    assert (made is None) == (find(page, key) is not None)
-    if made is not None:
-        assert find(made, key) == record
