@@ -159,4 +159,4 @@ def _which(names: tuple[str, ...], grant_id: int | None) -> tuple[str, int | tup
 def _words(project: str, found: Recomputing) -> str:
     count = f"{found.users:,}" if found.is_exact else f"the first {found.users:,}"
     failing = f", {found.failing:,} cannot be computed" if found.failing else ""
-    return f"{project}: of {count} users {found.differing:,} documents would change{failing}"
+    return f"{project}: {found.differing:,} of {count} users would hold something else{failing}"

@@ -18,7 +18,7 @@ _HELD = ("feature", "allowed", "reason", "value", "from", "until", "given by", "
 @click.argument("project")
 @click.argument("feature", required=False)
 @click.option("--at", "moment", type=TIME, help="What was held then, and why; RFC 3339.")
-@click.option("--limit", type=click.IntRange(1, MOST_CHANGES), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST_CHANGES), default=50, show_default=True, help="Changes at most.")
 @json_option
 def history(user: str, project: str, feature: str | None, moment: Instant | None, limit: int, *, as_json: bool) -> None:
     """Tell what changed for a user, newest first; with --at, what was held at a time and by what.

@@ -52,7 +52,13 @@ def list_(project: str, *, as_json: bool) -> None:
 @key.command()
 @click.argument("project")
 @click.argument("key_id", type=click.IntRange(1, 2**63 - 1))
-@click.option("--overlap-hours", type=click.IntRange(0, 720), default=24, show_default=True)
+@click.option(
+    "--overlap-hours",
+    type=click.IntRange(0, 720),
+    default=24,
+    show_default=True,
+    help="How long the old one stays good.",
+)
 @json_option
 def rotate(project: str, key_id: int, overlap_hours: int, *, as_json: bool) -> None:
     """Create a key's successor; the old one stays good for the overlap.
