@@ -95,7 +95,7 @@ def _print(found: Json, *, whole: bool) -> None:
         denied = [one["feature"] for one in found["features"] if one["causes"]]
         if denied:
             click.echo(f"why not: billing explain {found['user_id']} {found['project_id']} {denied[0]}")
-    for event in found["events"]:
+    for event in [] if whole and found["features"][0]["causes"] else found["events"]:
         click.echo(f"{event['status']} event {event['id']} ({event['type']}): {event['reason'] or 'not applied yet'}")
     copies = found["sidecars"]
     if copies is not None:
@@ -162,8 +162,11 @@ def _print_copies(copies: Json) -> None:
         return
     _print_sidecars(copies["list"])
     for one in copies["list"]:
-        if one["lacks_document"] and one["state"] != standing.State.IN_STEP:
-            click.echo(f"{one['instance']} may answer otherwise: its copy is from before this user's document")
+        if one["lacks_document"] is not False and one["state"] != standing.State.IN_STEP:
+            why = (
+                "its copy is from before this user's document" if one["lacks_document"] else "nobody knows where it is"
+            )
+            click.echo(f"{one['instance']} may answer otherwise: {why}")
 
 
 def _print_sidecars(found: list[Json]) -> None:

@@ -120,7 +120,9 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, none: 
     if not rows:
         click.echo(none, err=err)
         return
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut off is of no use
     for row in rows:
         table.add_row(*["" if cell is None else str(cell) for cell in row])
     # A pipe has no width; cutting off what a program reads would be a loss.
