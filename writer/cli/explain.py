@@ -106,7 +106,7 @@ def _print(found: Json, *, whole: bool) -> None:
 
 
 def _print_feature(one: Json) -> None:
-    answer = "allowed" if one["allowed"] else "denied"
+    answer = click.style("allowed", fg="green") if one["allowed"] else click.style("denied", fg="red")
     value = "" if one["value"] is None else f", {one['value']}"
     until = "" if one["valid_to"] is None else f", until {one['valid_to']}"
     click.echo(f"{one['feature']}: {answer} ({one['reason']}){value}{until}")
@@ -114,7 +114,7 @@ def _print_feature(one: Json) -> None:
     if one["causes"]:
         click.echo("\nin the way, the likeliest first:")
     for cause in one["causes"]:
-        click.echo(f"  {cause['words']}\n    → {cause['mend']}")
+        click.echo(f"  {cause['words']}\n    → {click.style(cause['mend'], bold=True)}")
     if one["unlocked_by"]:
         click.echo("\nwhat would unlock it:")
     for price in one["unlocked_by"]:

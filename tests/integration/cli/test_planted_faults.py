@@ -117,6 +117,10 @@ async def _refunded_purchase(operator: Operator) -> None:
         "checkout.session.completed",
         "refund.created",
     )
+    again = ("preview", planted.user, operator.site.project, "--buy", operator.site.prices.purchase)
+    assert (await operator.run(*again)).stdout.splitlines()[-1].split()[-1] == "gain"
+    foreseen = await operator.json(*again)
+    assert [one["change"] for one in foreseen["features"] if one["feature"] == planted.feature] == ["gain"]
     done = await operator.run("grant", planted.user, operator.site.project, planted.feature, *REASON)
     assert done.exit_code == 0, done.output
     await operator.sees_it_mended(planted)
@@ -147,6 +151,18 @@ async def _sidecar_behind(operator: Operator) -> None:
     assert (await operator.run("verify", project)).exit_code == 0
 
 
+async def _told_in_short(operator: Operator) -> None:
+    """Without a feature all of them; at a time before all that nothing was held; what makes no sense is refused."""
+    project, ends = operator.site.project, ("--cancel", "sub_1", "--refund", "cs_1")
+    short = (await operator.run("explain", "ray", project)).stdout
+    assert [line.split()[:2] for line in short.splitlines() if line.startswith("themes")] == [["themes", "yes"]]
+    past = (await operator.run("explain", "ray", project, "themes", "--at", "2020-01-01T00:00:00Z")).stdout
+    assert "note: no change of this user's is kept from then or before" in past
+    assert (await operator.run("explain", "ray", "none")).exit_code == 1
+    for words in (("explain", "ray", project, "a b"), ("preview", "ray", project), ("preview", "ray", project, *ends)):
+        assert (await operator.run(*words)).exit_code == 2
+
+
 async def test_six_planted_faults_are_found_and_mended_by_command(operator: Operator) -> None:
     """Explain names the cause and the object that it lies with, a command mends it, writer and sidecar say yes."""
     await _subscription_without_user(operator)
@@ -155,6 +171,7 @@ async def test_six_planted_faults_are_found_and_mended_by_command(operator: Oper
     await _expired_grant(operator)
     await _refunded_purchase(operator)
     await _sidecar_behind(operator)
+    await _told_in_short(operator)
     # All of that is the same where `billing` is a process of its own, without a terminal.
     argv = [
         sys.executable,
