@@ -1,10 +1,12 @@
 """`billing explain` and `billing sidecars`."""
 
+from shlex import quote
 from typing import Any
 
 import click
 
 from common.clock import Instant
+from writer.cli.holdings import told_of_holding
 from writer.cli.parameters import TIME, feature_of, user_of
 from writer.cli.redis_session import presences, presences_if_any
 from writer.cli.session import fail, json_option, on_ground, print_json, print_table
@@ -88,13 +90,13 @@ def _print(found: Json, *, whole: bool) -> None:
     )
     if whole:
         (one,) = found["features"]
-        _print_feature(one)
+        _print_feature(one, {(held["kind"], held["ref"]): held for held in found["holdings"]})
     else:
         rows = [_short(one) for one in found["features"]]
         print_table(_FEATURES, rows, none="the catalogue has no feature, and nothing was ever held")
         denied = [one["feature"] for one in found["features"] if one["causes"]]
         if denied:
-            click.echo(f"why not: billing explain {found['user_id']} {found['project_id']} {denied[0]}")
+            click.echo(f"why not: billing explain {quote(found['user_id'])} {found['project_id']} {denied[0]}")
     for event in [] if whole and found["features"][0]["causes"] else found["events"]:
         click.echo(f"{event['status']} event {event['id']} ({event['type']}): {event['reason'] or 'not applied yet'}")
     copies = found["sidecars"]
@@ -105,12 +107,16 @@ def _print(found: Json, *, whole: bool) -> None:
         click.echo(f"note: {limit}")
 
 
-def _print_feature(one: Json) -> None:
+def _print_feature(one: Json, holdings: dict[tuple[str, str], Json]) -> None:
     answer = click.style("allowed", fg="green") if one["allowed"] else click.style("denied", fg="red")
     value = "" if one["value"] is None else f", {one['value']}"
     until = "" if one["valid_to"] is None else f", until {one['valid_to']}"
     click.echo(f"{one['feature']}: {answer} ({one['reason']}){value}{until}")
     print_table(_SOURCES, [_source(source) for source in one["sources"]], none="no source gives it or ever gave it")
+    for source in one["sources"]:
+        held = holdings.get((source["kind"], source["ref"]))
+        if held is not None:
+            click.echo(f"  {source['kind']} {source['ref']}: {', '.join(told_of_holding(held))}")
     if one["causes"]:
         click.echo("\nin the way, the likeliest first:")
     for cause in one["causes"]:

@@ -128,12 +128,11 @@ class Operations:
 
     async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
         """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
-        project = await self.project(name)
-        listed = await directory.listed(project.public_id)
+        listed = await directory.listed(ProjectId(name))
 
         async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
-            head = await projects.find(connection, name)
-            return head, await sidecars.standing(connection, head, listed, self._clock.now())
+            project = await projects.find(connection, name)
+            return project, await sidecars.standing(connection, project, listed, self._clock.now())
 
         return await self._transactions.run(work)
 

@@ -117,6 +117,9 @@ async def _refunded_purchase(operator: Operator) -> None:
         "checkout.session.completed",
         "refund.created",
     )
+    told = (await operator.run("explain", planted.user, operator.site.project, planted.feature)).stdout
+    assert "paid 500 usd on" in told
+    assert "refund re_" in told
     again = ("preview", planted.user, operator.site.project, "--buy", operator.site.prices.purchase)
     assert (await operator.run(*again)).stdout.splitlines()[-1].split()[-1] == "gain"
     foreseen = await operator.json(*again)
@@ -156,6 +159,10 @@ async def _told_in_short(operator: Operator) -> None:
     project, ends = operator.site.project, ("--cancel", "sub_1", "--refund", "cs_1")
     short = (await operator.run("explain", "ray", project)).stdout
     assert [line.split()[:2] for line in short.splitlines() if line.startswith("themes")] == [["themes", "yes"]]
+    plan = (await operator.run("explain", "uma", project, operator.site.plan_feature)).stdout
+    assert ("active since" in plan, "invoice in_" in plan) == (True, True)
+    given = (await operator.run("explain", "eve", project, operator.site.bought_feature)).stdout
+    assert "reason: a week to try it" in given
     past = (await operator.run("explain", "ray", project, "themes", "--at", "2020-01-01T00:00:00Z")).stdout
     assert "note: no change of this user's is kept from then or before" in past
     assert (await operator.run("explain", "ray", "none")).exit_code == 1

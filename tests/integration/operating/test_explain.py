@@ -124,7 +124,7 @@ async def test_each_source_is_told_with_what_became_of_it(counter: Counter) -> N
     assert (bob["came"]["cause"], bob["went"]["cause"]) == (moved["id"], left["id"])
     assert (bob["came"]["event"]["type"], bob["words"]) == (UPDATED, "it is bob in shop's now")
     mends = {cause["object_id"]: cause["mend"] for cause in export["causes"]}
-    assert mends["sub_bobs"] == "if it is ada's: billing claim sub_bobs ada"
+    assert mends["sub_bobs"] == "if it is this user's: billing claim sub_bobs ada"
     assert [price["price_id"] for price in export["unlocked_by"]] == ["price_pro"]
 
     archive = await counter.feature("archive")
@@ -202,6 +202,8 @@ async def test_what_is_nobodys_is_recognised_by_customer_metadata_or_address(cou
     told = {cause["object_id"]: cause["code"] for cause in found}
     assert (told["sub_a"], told["sub_x"]) == ("nobodys", "nobodys_candidate")
     assert "Ada@example.com" in next(cause["words"] for cause in found if cause["object_id"] == "sub_a")
+    mends = [cause["mend"] for cause in (await counter.feature("export", "x; reboot"))["causes"]]
+    assert "billing claim sub_x 'x; reboot', or set user_id in its metadata at Stripe" in mends
     assert "sub_a" not in {cause["object_id"] for cause in (await counter.feature("archive", "ada"))["causes"]}
 
 
@@ -295,3 +297,6 @@ async def test_a_question_that_makes_no_sense_is_refused(counter: Counter) -> No
     for query, status, code in asked:
         answered, problem = await counter.ask(query)
         assert (answered, problem["code"]) == (status, code)
+    await counter.deliver(UPDATED, stripe.subscription(), NOW)
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        assert (await counter.ask({**named, "at": at}))[0] == 200
