@@ -21,15 +21,20 @@ from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.documents import Documents
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
+from writer.explain.explain import Explain
+from writer.explain.view import Question
+from writer.operations import audit, bought, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
 from writer.operations.audit import Act, Actor
+from writer.operations.bought import Bought
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
+from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
+from writer.operations.sidecars import Sidecar, SidecarDirectory
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
@@ -69,6 +74,8 @@ class Operations:
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
+        self.preview = Preview(engine, recompute, clock)
+        self._engine = engine
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
@@ -111,6 +118,34 @@ class Operations:
     async def document(self, project: Project, user: UserId) -> Document:
         """What a user holds, as committed."""
         return (await self._documents.held(project.id, user)).document
+
+    async def explain(self, question: Question, directory: SidecarDirectory | None) -> dict[str, Any]:
+        """Why a user has a feature or not, in the shape that `explain.telling.whole` says.
+
+        `directory` tells where sidecars are; None: nobody here can say.
+        """
+        return await Explain(self._engine, self._recompute, self._clock, directory).answer(question)
+
+    async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
+        """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
+        listed = await directory.listed(ProjectId(name))
+
+        async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
+            project = await projects.find(connection, name)
+            return project, await sidecars.standing(connection, project, listed, self._clock.now())
+
+        return await self._transactions.run(work)
+
+    async def bought(self, object_id: str) -> Sequence[Bought]:
+        """A subscription or purchase as held, or all that a customer (`cus_…`) bought; empty where none is held."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Bought]:
+            if object_id.startswith("cus_"):
+                return await bought.by_customer(connection, object_id)
+            found = await bought.find(connection, object_id)
+            return [] if found is None else [found]
+
+        return await self._transactions.run(work)
 
     async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
         """What a user held at a moment, and why; `history.at` says in which shape."""
