@@ -23,6 +23,8 @@ from writer.admin.history import HistoryRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
+from writer.api.pages import Description
+from writer.api.replies import REPLIES, Replies
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
 from writer.cache.link import UrlConnector
@@ -123,6 +125,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
         app = web.Application(middlewares=[middleware, database_problems])
+        app[REPLIES] = Replies(core.engine)
         pipeline = _pipeline(core, stripe, background, stack)
         app.add_routes(
             [
@@ -134,6 +137,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *changes.routes(),
                 *_admin(core, stripe, presences),
                 *_reconcile(core, stripe, pipeline, background).routes(),
+                *Description(app).routes(),
             ]
         )
         background.start("recompute jobs", _jobs(core, pipeline).run)
@@ -172,7 +176,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         lineage=lineage,
         transactions=transactions,
         recompute=recompute,
-        auth=Authenticator(engine, settings.admin_keys, clock),
+        auth=Authenticator(engine, settings.admin_keys, clock, registry),
         operations=Operations(engine, transactions, recompute, clock, committed, readings),
         jobs=jobs,
     )

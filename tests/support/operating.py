@@ -18,6 +18,7 @@ from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
 from writer.admin.projects import ProjectRoutes
+from writer.api.replies import REPLIES, Replies
 from writer.auth import Authenticator
 from writer.catalogue.recompute_jobs import FAILED, RecomputeJobs
 from writer.db.engine import create_engine
@@ -109,6 +110,7 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
     operations = Operations(engine, transactions, recompute, clock, lambda: commits.append(None))
     auth = Authenticator(engine, (Secret(ADMIN_KEY), Secret(NEXT_ADMIN_KEY)), clock)
     app = web.Application(middlewares=[middleware, database_problems])
+    app[REPLIES] = Replies(engine)
     for part in (
         Health(engine, registry),
         Reads(engine, auth, clock),

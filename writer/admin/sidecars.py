@@ -3,19 +3,24 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
 from common.clock import format_time, from_datetime
 from common.http import json_response
 from common.identifiers import ProjectId
-from common.problems import Problem, bad_request
+from common.problems import Problem
+from writer.api.cursors import Cursor, Kind
+from writer.api.operator_answers import SidecarsAnswer
+from writer.api.parameters import PROJECT
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.operations.operations import Operations
-from writer.refusals import answered
 from writer.relay.presence import Presence
 from writer.relay.project_relay import CacheFaultError
+
+_SIDECARS: Final = Cursor("sidecars", Kind.TEXT, most=1_000, page=1_000)
 
 
 class SidecarDirectory(Protocol):
@@ -36,15 +41,15 @@ class SidecarRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [web.get("/api/v1/admin/sidecars", answered(self.list))]
+        return served(self, self._auth)
 
-    async def list(self, request: web.Request) -> web.Response:
-        """`GET /api/v1/admin/sidecars?project_id=`: 503 `cache_unavailable` while Redis is away."""
-        await self._auth.admin(request)
-        name = request.query.get("project_id")
-        if not name:
-            raise bad_request("project_required", "project_id is missing")
-        project = await self._operations.project(name)
+    @route(
+        "GET", "/api/v1/admin/sidecars", Access.ADMIN, Answer(HTTPStatus.OK, SidecarsAnswer),
+        takes=(PROJECT, *_SIDECARS.takes), problems=("404 unknown_project", "503 cache_unavailable"), tag="projects",
+    )  # fmt: skip
+    async def list(self, call: Call[None]) -> web.Response:
+        """Live sidecars of a project, by name. None can be told while Redis is away."""
+        project = await self._operations.project(call[PROJECT])
         try:
             found = await self._directory.of(project.public_id)
         except CacheFaultError as error:
@@ -52,13 +57,19 @@ class SidecarRoutes:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "cache_unavailable", detail, headers={"Retry-After": "5"}
             ) from error
+        after, limit = call[_SIDECARS.after], call[_SIDECARS.limit]
+        rest = sorted((one for one in found if not after or one.instance > after[0]), key=lambda one: one.instance)
+        page = _SIDECARS.page(rest, limit, lambda one: (one.instance,))
         head = project.position
         return json_response(
             {
-                "project_id": name,
+                "project_id": project.public_id,
                 "epoch": head.epoch,
                 "revision": head.revision,
-                "sidecars": [{**one.facts, "instance": one.instance, "seen_at": _time(one.seen_at)} for one in found],
+                "sidecars": [
+                    {**one.facts, "instance": one.instance, "seen_at": _time(one.seen_at)} for one in page.rows
+                ],
+                "next": page.next,
             }
         )
 

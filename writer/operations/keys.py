@@ -68,9 +68,11 @@ async def create(
     return new
 
 
-async def list_all(connection: AsyncConnection, project: Project) -> Sequence[Key]:
-    """Every key of the project, also those that are no longer good; newest last."""
-    rows = await connection.execute(_LIST, {"project_id": project.id})
+async def list_all(
+    connection: AsyncConnection, project: Project, after: int = 0, limit: int | None = None
+) -> Sequence[Key]:
+    """Every key of the project behind `after`, also those that are no longer good; newest last, at most `limit`."""
+    rows = await connection.execute(_LIST, {"project_id": project.id, "after": after, "limit": limit})
     return [_key(row) for row in rows]
 
 
@@ -176,7 +178,8 @@ RETURNING id, created_at
 _COLUMNS: Final = "k.id, a.name AS app, k.prefix, k.created_at, k.expires_at, k.revoked_at, k.last_used_at"
 
 _LIST: Final = text(f"""
-SELECT {_COLUMNS} FROM api_keys k JOIN apps a ON a.id = k.app_id WHERE a.project_id = :project_id ORDER BY k.id
+SELECT {_COLUMNS} FROM api_keys k JOIN apps a ON a.id = k.app_id
+WHERE a.project_id = :project_id AND k.id > :after ORDER BY k.id LIMIT CAST(:limit AS bigint)
 """)  # noqa: S608 - the columns are ours
 
 _LOCK: Final = text(f"""

@@ -87,9 +87,9 @@ class Operations:
             self._on_commit()
         return project
 
-    async def list_projects(self) -> Sequence[Project]:
-        """Every project."""
-        return await self._readings.run(projects.list_all)
+    async def list_projects(self, after: str | None = None, limit: int | None = None) -> Sequence[Project]:
+        """Every project, by public id; those behind `after`, at most `limit`."""
+        return await self._readings.run(lambda connection: projects.list_all(connection, after, limit))
 
     async def project(self, name: str) -> Project:
         """The project of that public id."""
@@ -122,13 +122,22 @@ class Operations:
         return await self._readings.run(work)
 
     async def history(
-        self, project: str, user: UserId, feature: FeatureCode | None, until: Instant, limit: int
+        self,
+        project: str,
+        user: UserId,
+        feature: FeatureCode | None,
+        until: Instant,
+        limit: int,
+        before: tuple[int, int] | None = None,
     ) -> list[dict[str, Any]]:
-        """What changed for a user, newest first; `history.changes` says in which shape."""
+        """What changed for a user, newest first; `history.changes` says in which shape.
+
+        `before`: only what changed before that epoch and revision.
+        """
 
         async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
             question = history.Question(await projects.find(connection, project), user, feature)
-            return await history.changes(connection, question, until, limit)
+            return await history.changes(connection, question, until, limit, before)
 
         return await self._readings.run(work)
 
@@ -142,9 +151,9 @@ class Operations:
             project, lambda c, found: keys.create(c, found, app, expires_at, actor, self._clock.now())
         )
 
-    async def list_keys(self, project: str) -> Sequence[Key]:
-        """The project's keys."""
-        return await self._on_project(project, keys.list_all)
+    async def list_keys(self, project: str, after: int = 0, limit: int | None = None) -> Sequence[Key]:
+        """The project's keys; those behind `after`, at most `limit`."""
+        return await self._on_project(project, lambda c, found: keys.list_all(c, found, after, limit))
 
     async def rotate_key(self, project: str, key_id: int, overlap: timedelta, actor: Actor) -> NewKey:
         """A new key beside the old one, which ends after the overlap."""
@@ -194,6 +203,19 @@ class Operations:
             return await store.add_job(connection, found.id, _cause(actor).name, None)
 
         return await self._on_project(project, work)
+
+    async def recompute_all(self, actor: Actor) -> dict[ProjectId, int]:
+        """The same for every project; the jobs' ids by project."""
+
+        async def work(connection: AsyncConnection) -> dict[ProjectId, int]:
+            jobs = {}
+            for found in await projects.list_all(connection):
+                act = Act("project.recompute", found.id, f"project:{found.public_id}")
+                await audit.record(connection, actor, act)
+                jobs[found.public_id] = await store.add_job(connection, found.id, _cause(actor).name, None)
+            return jobs
+
+        return await self._run(work)
 
     async def catalogue(self, project: str) -> catalogue_view.CatalogueView:
         """What was declared and what is in force."""
