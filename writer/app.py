@@ -15,14 +15,8 @@ from common.clock import Clock, SystemClock
 from common.http import middleware
 from common.identifiers import UserId
 from common.listening import listening
-from writer.admin.catalogue import CatalogueRoutes
-from writer.admin.claims import ClaimRoutes
-from writer.admin.entitlements import EntitlementRoutes
-from writer.admin.events import EventRoutes
-from writer.admin.history import HistoryRoutes
-from writer.admin.projects import ProjectRoutes
+from writer.admin.assembly import operators_routes
 from writer.admin.reconcile import ReconcileRoutes
-from writer.admin.sidecars import SidecarRoutes
 from writer.api.pages import Description
 from writer.api.replies import REPLIES, Replies
 from writer.apply.applier import Applier
@@ -267,15 +261,7 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
 def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
     ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
     claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
-    return [
-        *ProjectRoutes(core.auth, core.operations).routes(),
-        *EntitlementRoutes(core.auth, core.operations).routes(),
-        *CatalogueRoutes(core.auth, core.operations).routes(),
-        *EventRoutes(core.auth, core.operations).routes(),
-        *HistoryRoutes(core.auth, core.operations, core.clock).routes(),
-        *ClaimRoutes(core.auth, claims).routes(),
-        *SidecarRoutes(core.auth, core.operations, presences).routes(),
-    ]
+    return operators_routes(core.auth, core.operations, core.clock, claims, presences)
 
 
 def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:

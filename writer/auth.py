@@ -48,6 +48,7 @@ class _Known:
     holder: KeyHolder
     expires_at: Instant | None
     revoked: bool
+    disabled: bool
     read_at: float
 
 
@@ -71,8 +72,8 @@ class Authenticator:
     async def project(self, request: web.Request, named: str | None = None) -> KeyHolder:
         """The holder of the request's project key; `named` is the project that the request itself names.
 
-        Problems: 401 `missing_key`, `invalid_key`, `expired_key`, `revoked_key`; 403 `wrong_project`; 429
-        `too_many_failures`.
+        Problems: 401 `missing_key`, `invalid_key`, `expired_key`, `revoked_key`, `disabled_app`; 403 `wrong_project`;
+        429 `too_many_failures`.
         """
         token = self._bearer(request)
         if self._is_admin(request, token):
@@ -140,6 +141,8 @@ class Authenticator:
             )
         elif known.revoked:
             refusal = _refusal("revoked_key", "the key was revoked; create a new one for this app")
+        elif known.disabled:
+            refusal = _refusal("disabled_app", "the key's app is disabled; an operator can enable it again")
         elif known.expires_at is not None and known.expires_at <= now:
             refusal = _refusal("expired_key", "the key has expired; create a new one for this app")
         else:
@@ -185,7 +188,7 @@ class Authenticator:
 def _known(row: Any, read_at: float) -> _Known:
     expires_at = None if row.expires_at is None else from_datetime(row.expires_at)
     holder = KeyHolder(row.project_id, ProjectId(row.public_id), row.app, row.prefix)
-    return _Known(row.id, holder, expires_at, row.revoked_at is not None, read_at)
+    return _Known(row.id, holder, expires_at, row.revoked_at is not None, row.disabled_at is not None, read_at)
 
 
 def _bearer(request: web.Request) -> str:
@@ -228,7 +231,7 @@ def _actor(token: str, request: web.Request) -> Actor:
 
 
 _KEY: Final = text("""
-SELECT k.id, k.prefix, k.expires_at, k.revoked_at, a.name AS app, a.project_id, p.public_id
+SELECT k.id, k.prefix, k.expires_at, k.revoked_at, a.disabled_at, a.name AS app, a.project_id, p.public_id
 FROM api_keys k JOIN apps a ON a.id = k.app_id JOIN projects p ON p.id = a.project_id WHERE k.hash = :hash
 """)
 

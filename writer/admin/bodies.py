@@ -97,6 +97,31 @@ class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
+class MergeBody(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """Two users of a project who are one: `from` is `into` from now on."""
+
+    project_id: _Name
+    from_: _User
+    into: _User
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class EraseBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be erased: a user's id, or once more a pseudonym. `reason` is kept without the name."""
+
+    project_id: _Name
+    user_id: _User
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class AppBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of an app; what is left out stays."""
+
+    name: _Name | None = None
+    disabled: bool | None = None
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
 class ClaimBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose something is. `project_id` where a customer bought in several projects, or nothing that is held."""
 

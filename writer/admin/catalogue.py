@@ -8,9 +8,9 @@ from aiohttp import web
 from common.http import json_response
 from common.identifiers import ProjectId
 from writer import bodies
-from writer.api.answers import CatalogueAnswer, CatalogueChangedAnswer, CataloguePlanAnswer
 from writer.api.bodies import Body
 from writer.api.parameters import PROJECT_IN_PATH
+from writer.api.project_answers import CatalogueAnswer, CatalogueChangedAnswer, CataloguePlanAnswer
 from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.catalogue.declared import ProjectCatalog

@@ -12,9 +12,9 @@ from common.http import json_response
 from common.identifiers import FeatureCode, UserId
 from common.problems import bad_request
 from writer.admin.bodies import GrantBody, RecomputeBody, RevokeBody, time_of
-from writer.api.answers import GrantedAnswer, JobsAnswer, RecomputedAnswer, RevokedAnswer
 from writer.api.bodies import Body
 from writer.api.parameters import MAX_ID
+from writer.api.project_answers import GrantedAnswer, JobsAnswer, RecomputedAnswer, RevokedAnswer
 from writer.api.replies import HEADER
 from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator

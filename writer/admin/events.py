@@ -9,9 +9,9 @@ from common.http import json_response
 from common.problems import bad_request
 from writer.admin.bodies import ReplayBody, time_of
 from writer.api import parameters
-from writer.api.answers import EventsAnswer, ReplayAnswer, WholeEventAnswer
 from writer.api.bodies import Body
 from writer.api.cursors import Cursor, Kind
+from writer.api.project_answers import EventsAnswer, ReplayAnswer, WholeEventAnswer
 from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.operations import received

@@ -8,9 +8,9 @@ from aiohttp import web
 from common.clock import Clock
 from common.http import json_response
 from writer.api import parameters
-from writer.api.answers import HistoryAnswer
 from writer.api.cursors import Cursor, Kind
 from writer.api.parameters import PROJECT, SOME_FEATURE, USER
+from writer.api.project_answers import HistoryAnswer
 from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.history import MOST_CHANGES

@@ -8,10 +8,10 @@ from aiohttp import web
 
 from common.http import json_response
 from writer.admin.bodies import KeyBody, ProjectBody, ProjectChangesBody, ReasonBody, RotateBody, time_of
-from writer.api.answers import KeyAnswer, KeysAnswer, NewKeyAnswer, ProjectAnswer, ProjectsAnswer
 from writer.api.bodies import Body
 from writer.api.cursors import Cursor, Kind
 from writer.api.parameters import PROJECT_IN_PATH, row_id
+from writer.api.project_answers import KeyAnswer, KeysAnswer, NewKeyAnswer, ProjectAnswer, ProjectsAnswer
 from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.operations import keys, projects

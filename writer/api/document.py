@@ -24,7 +24,7 @@ _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
     Access.ADMIN: [{"adminKey": []}],
 }
 _NO_GOOD_KEY: Final = ("401 missing_key", "401 invalid_key", "429 too_many_failures")
-_PROJECT_KEY: Final = (*_NO_GOOD_KEY, "401 expired_key", "401 revoked_key", "403 wrong_project")
+_PROJECT_KEY: Final = (*_NO_GOOD_KEY, "401 expired_key", "401 revoked_key", "401 disabled_app", "403 wrong_project")
 _BY_ACCESS: Final[Mapping[Access, tuple[str, ...]]] = {
     Access.NOBODY_ASKED: (),
     Access.SIGNATURE: (),

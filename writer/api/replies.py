@@ -220,5 +220,6 @@ DELETE FROM idempotent_requests WHERE key = :key AND claim = :claim AND acted_at
 
 _FORGET: Final = text("""
 DELETE FROM idempotent_requests WHERE key IN (
-    SELECT key FROM idempotent_requests WHERE created_at < now() - CAST(:kept AS interval) ORDER BY created_at LIMIT 100)
+    SELECT key FROM idempotent_requests WHERE created_at < now() - CAST(:kept AS interval)
+    ORDER BY created_at LIMIT 100)
 """)
