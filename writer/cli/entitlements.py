@@ -1,55 +1,11 @@
-"""`billing grant`, `billing revoke`, `billing recompute`."""
-
-from typing import Any
+"""`billing revoke`, `billing recompute`."""
 
 import click
 
 from common.answers import parse_feature, parse_user
-from common.clock import Instant
 from common.identifiers import FeatureCode, UserId
 from common.problems import Problem
-from writer.cli.parameters import TIME, VALUE
 from writer.cli.session import actor, confirm, json_option, operate, print_json, yes_option
-from writer.operations.grants import GrantOrder
-
-
-@click.command()
-@click.argument("user")
-@click.argument("project")
-@click.argument("feature")
-@click.option("--reason", required=True, help="Why; stands in the audit log.")
-@click.option("--value", type=VALUE, help='For a limit (5, unlimited) or a configuration (text, {"a": 1}).')
-@click.option("--valid-from", type=TIME, help="RFC 3339; now where left out.")
-@click.option("--valid-to", type=TIME, help="RFC 3339; for life where left out.")
-@click.option("--idempotency-key", help="The same key grants only once, however often it is sent.")
-@json_option
-def grant(
-    user: str,
-    project: str,
-    feature: str,
-    reason: str,
-    value: Any,
-    valid_from: Instant | None,
-    valid_to: Instant | None,
-    idempotency_key: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Give a user a feature.
-
-    \b
-    Examples:
-      billing grant user_123 shop pro --reason "beta tester" --valid-to 2027-01-01T00:00:00Z
-      billing grant user_123 shop seats --value 5 --reason "contract 2026/17"
-    """
-    order = GrantOrder(_user(user), _feature(feature), value, valid_from, valid_to, reason, idempotency_key)
-    done = operate(lambda operations: operations.grant(project, order, actor()))
-    if as_json:
-        print_json({"grant_id": done.id, "changed": done.changed, "token": done.position.token})
-    elif done.repeated:
-        click.echo(f"grant {done.id} was made before with this key; nothing was done")
-    else:
-        click.echo(f"granted {feature} to {user} in {project}: grant {done.id}, position {done.position.token}")
 
 
 @click.command()
@@ -95,24 +51,33 @@ def revoke(
 @click.argument("user", required=False)
 @click.argument("project", required=False)
 @click.option("--project", "whole", metavar="PROJECT", help="Every user of the project, in the background.")
+@click.option("--all", "everybody", is_flag=True, help="Every user of every project, in the background.")
 @json_option
-def recompute(user: str | None, project: str | None, whole: str | None, *, as_json: bool) -> None:
-    """Compute entitlements again from what was bought and granted: one user now, or a whole project.
+def recompute(user: str | None, project: str | None, whole: str | None, *, everybody: bool, as_json: bool) -> None:
+    """Compute entitlements again from what was bought and granted: one user now, a whole project, or all.
 
     \b
     Examples:
       billing recompute user_123 shop
       billing recompute --project shop
+      billing recompute --all
     """
-    if whole is not None and user is None:
+    if everybody and user is None and whole is None:
+        jobs = operate(lambda operations: operations.recompute_all(actor()))
+        if as_json:
+            print_json(jobs)
+        else:
+            click.echo(f"{len(jobs)} jobs: a running writer works them off in the background")
+        return
+    if whole is not None and user is None and not everybody:
         job_id = operate(lambda operations: operations.recompute_project(whole, actor()))
         if as_json:
             print_json({"job_id": job_id})
         else:
             click.echo(f"job {job_id}: a running writer works it off in the background")
         return
-    if user is None or project is None or whole is not None:
-        raise click.UsageError("name USER PROJECT, or --project PROJECT")
+    if user is None or project is None or whole is not None or everybody:
+        raise click.UsageError("name USER PROJECT, or --project PROJECT, or --all")
     name = _user(user)
     done = operate(lambda operations: operations.recompute_user(project, name, actor()))
     if as_json:

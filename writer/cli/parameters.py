@@ -5,7 +5,10 @@ from typing import Any
 import click
 import orjson
 
+from common.answers import parse_feature, parse_user
 from common.clock import Instant, TimeError, parse_time
+from common.identifiers import FeatureCode, UserId
+from common.problems import Problem
 
 
 class _Time(click.ParamType[Instant]):
@@ -30,5 +33,27 @@ class _Value(click.ParamType[Any]):
         return parsed if isinstance(parsed, int | dict | str) and not isinstance(parsed, bool) else value
 
 
+class _User(click.ParamType[UserId]):
+    name = "user"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UserId:
+        try:
+            return parse_user(str(value))
+        except Problem as problem:
+            self.fail(problem.detail, param, ctx)
+
+
+class _Feature(click.ParamType[FeatureCode]):
+    name = "feature"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FeatureCode:
+        try:
+            return parse_feature(str(value))
+        except Problem as problem:
+            self.fail(problem.detail, param, ctx)
+
+
+USER = _User()
+FEATURE = _Feature()
 TIME = _Time()
 VALUE = _Value()

@@ -108,7 +108,7 @@ class Erasure:
         await self._recompute.users(connection, [held.ref], Cause("erasure"))
         counts = dict((await connection.execute(_RENAME, parameters)).one()._mapping)  # noqa: SLF001
         for name in held.names:
-            await _rename_in_logs(connection, name, pseudonym)
+            await _rename_in_logs(connection, name, pseudonym, held.objects)
         counts["events"] = events
         told = _without(reason, held.names)
         act = Act("user.erase", project.id, f"user:{pseudonym}", told, before={"erased": False}, after=counts)
@@ -155,11 +155,14 @@ async def _locked(connection: AsyncConnection, name: str, user: UserId) -> _Held
     return await _look(connection, name, user)
 
 
-async def _rename_in_logs(connection: AsyncConnection, name: UserId, pseudonym: UserId) -> None:
+async def _rename_in_logs(connection: AsyncConnection, name: UserId, pseudonym: UserId, theirs: Sequence[str]) -> None:
     quoted, new = orjson.dumps(name).decode(), orjson.dumps(pseudonym).decode()
     parameters = {
         "subject": f"user:{name}",
         "new_subject": f"user:{pseudonym}",
+        "named": f'user_id": {quoted}',
+        "new_named": f'user_id": {new}',
+        "objects": list(theirs),
         "quoted": quoted,
         "new": new,
         # Where a project stands before it, as in a report of whose something should be.
@@ -255,17 +258,18 @@ SELECT (SELECT count(*) FROM subs) AS subscriptions, (SELECT count(*) FROM bough
     (SELECT count(*) FROM history) AS history
 """)
 
+# Only where a user is named: the same word may be a status, or a feature, elsewhere.
 _RENAME_AUDIT: Final = text("""
 UPDATE audit_log SET reason = NULL, subject = CASE WHEN subject = :subject THEN :new_subject ELSE subject END,
-    before = replace(replace(before::text, :quoted, :new), :tail, :new_tail)::jsonb,
-    after = replace(replace(after::text, :quoted, :new), :tail, :new_tail)::jsonb
-WHERE subject = :subject OR subject LIKE 'object:%' AND (
-    position(:quoted IN before::text) > 0 OR position(:quoted IN after::text) > 0)
+    before = replace(before::text, :named, :new_named)::jsonb, after = replace(after::text, :named, :new_named)::jsonb
+WHERE subject = :subject OR position(:named IN before::text) > 0 OR position(:named IN after::text) > 0
 """)
 
 _RENAME_FINDINGS: Final = text("""
-UPDATE reconcile_findings SET detail = replace(replace(detail::text, :quoted, :new), :tail, :new_tail)::jsonb
-WHERE position(:quoted IN detail::text) > 0 OR position(:tail IN detail::text) > 0
+UPDATE reconcile_findings SET detail = CASE WHEN object_id = ANY(CAST(:objects AS text[]))
+    THEN replace(replace(detail::text, :quoted, :new), :tail, :new_tail)::jsonb
+    ELSE replace(detail::text, :tail, :new_tail)::jsonb END
+WHERE object_id = ANY(CAST(:objects AS text[])) OR position(:tail IN detail::text) > 0
 """)
 
 _DROP_REPLIES: Final = text(

@@ -6,8 +6,10 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.identifiers import UserId
 from tests.integration.operating.conftest import Desk
 from tests.support import stripe_objects as stripe
+from tests.support.operating import ACTOR
 from tests.support.stripe_objects import NOW, Json
 from writer.apply import misassigned
 from writer.operations import erasure
@@ -48,7 +50,7 @@ async def _merge(desk: Desk, old: str, new: str, **more: Any) -> tuple[int, Any]
 
 
 async def test_an_anonymous_user_becomes_another_one(desk: Desk) -> None:
-    """All they have moves, both are computed; what names the old user later is the other's, and is found to be right."""
+    """All they have moves, both are computed; what names the old user later is the other's, and rightly so."""
     await _receive(
         desk,
         stripe.customer(metadata=ANON),
@@ -129,7 +131,7 @@ async def _everything(desk: Desk) -> str:
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
         " AND relname NOT IN ('outbox', 'documents', 'idempotent_requests')"
     )]  # fmt: skip
-    rows = [await desk.side.rows(f"SELECT t::text FROM {table} t") for table in tables]  # noqa: S608
+    rows = [await desk.side.rows(f"SELECT t::text FROM {table} t") for table in tables]
     payloads = await desk.side.rows("SELECT convert_from(payload, 'UTF8') FROM webhook_events")
     return str([*rows, payloads])
 
@@ -137,8 +139,11 @@ async def _everything(desk: Desk) -> str:
 async def test_an_erased_user_is_nobody_and_stays_so(desk: Desk) -> None:
     """No table tells the name or an address any more; amounts and ids stay, and nothing brings the name back."""
     named = {"user_id": "ada-lovelace", "project_id": "shop"}
-    mail = {"customer_email": "ada@example.com", "customer_details": {"email": "ada@example.com", "name": "A. L."}}
-    over = {"status": "canceled", "ended_at": NOW + 5}
+    mail: Json = {
+        "customer_email": "ada@example.com",
+        "customer_details": {"email": "ada@example.com", "name": "A. L."},
+    }
+    over: Json = {"status": "canceled", "ended_at": NOW + 5}
     await _receive(
         desk,
         stripe.customer(metadata=named, email="ada@example.com"),
@@ -148,7 +153,7 @@ async def test_an_erased_user_is_nobody_and_stays_so(desk: Desk) -> None:
         _sub("sub_bobs", customer="cus_2", metadata={**named, "user_id": "bob"}),
     )
     await desk.ingest.grant("ada-lovelace", "export")
-    await desk.side.operations.recompute_user("shop", "ada-lovelace", erasure.Actor("test"))  # type: ignore[arg-type]
+    await desk.side.operations.recompute_user("shop", UserId("ada-lovelace"), ACTOR)
     body = {"project_id": "shop", "user_id": "ada-lovelace", "reason": "ada-lovelace asked for it"}
     status, problem = await desk.side.call("POST", f"{USERS}/erase", body)
     assert (status, problem["code"]) == (409, "still_subscribed")
