@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-protocols test-engines lock clean
+.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-protocols test-engines lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ PYTEST_ARGS ?= -n 2
 LIVES ?= 10000
 STREAMS ?= 100000
 MINUTES ?= 5
+EXAMPLES ?= 50
 REDIS_SERVER ?= redis-server
 POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 SEEDS ?= 2000
@@ -62,6 +63,10 @@ bench: $(READY) ## Measure everything beside what else there is; BENCH_ARGS="che
 
 stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours (needs npm, or STRIPE_CLI)
 	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
+
+test-api: $(READY) ## Ask the running writer EXAMPLES=50 generated requests of each route, and the edges of every parameter
+	@API_EXAMPLES=$(EXAMPLES) API_PHASES=examples,coverage,fuzzing API_LONGEST_S=3000 \
+		$(BIN)/python -m pytest -q tests/contract/api
 
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols

@@ -15,15 +15,10 @@ from common.clock import Clock, SystemClock
 from common.http import middleware
 from common.identifiers import UserId
 from common.listening import listening
-from writer.admin.catalogue import CatalogueRoutes
-from writer.admin.claims import ClaimRoutes
-from writer.admin.entitlements import EntitlementRoutes
-from writer.admin.events import EventRoutes
-from writer.admin.explain import ExplainRoutes
-from writer.admin.history import HistoryRoutes
-from writer.admin.projects import ProjectRoutes
+from writer.admin.assembly import operators_routes
 from writer.admin.reconcile import ReconcileRoutes
-from writer.admin.sidecars import SidecarRoutes
+from writer.api.pages import Description
+from writer.api.replies import REPLIES, Replies
 from writer.apply.applier import Applier
 from writer.auth import Authenticator
 from writer.cache.link import UrlConnector
@@ -124,6 +119,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
         app = web.Application(middlewares=[middleware, database_problems])
+        app[REPLIES] = Replies(core.engine)
         pipeline = _pipeline(core, stripe, background, stack)
         app.add_routes(
             [
@@ -135,6 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *changes.routes(),
                 *_admin(core, stripe, presences),
                 *_reconcile(core, stripe, pipeline, background).routes(),
+                *Description(app).routes(),
             ]
         )
         background.start("recompute jobs", _jobs(core, pipeline).run)
@@ -173,7 +170,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         lineage=lineage,
         transactions=transactions,
         recompute=recompute,
-        auth=Authenticator(engine, settings.admin_keys, clock),
+        auth=Authenticator(engine, settings.admin_keys, clock, registry),
         operations=Operations(engine, transactions, recompute, clock, committed, readings),
         jobs=jobs,
     )
@@ -263,16 +260,7 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
 def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
     ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
     claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
-    return [
-        *ProjectRoutes(core.auth, core.operations).routes(),
-        *EntitlementRoutes(core.auth, core.operations).routes(),
-        *CatalogueRoutes(core.auth, core.operations).routes(),
-        *EventRoutes(core.auth, core.operations).routes(),
-        *HistoryRoutes(core.auth, core.operations, core.clock).routes(),
-        *ClaimRoutes(core.auth, claims).routes(),
-        *ExplainRoutes(core.auth, core.operations, presences).routes(),
-        *SidecarRoutes(core.auth, core.operations, presences).routes(),
-    ]
+    return operators_routes(core.auth, core.operations, core.clock, claims, presences)
 
 
 def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +19,7 @@ from common.problems import Problem, bad_request
 from common.settings import Secret
 from writer.operations.audit import Actor
 from writer.operations.keys import KEY_MARK, hash_of
+from writer.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +48,21 @@ class _Known:
     holder: KeyHolder
     expires_at: Instant | None
     revoked: bool
+    disabled: bool
     read_at: float
 
 
 class Authenticator:
     """Judges the `Authorization` header. Keys are looked up by their hash and cached for two seconds."""
 
-    def __init__(self, engine: AsyncEngine, admin_keys: tuple[Secret, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        admin_keys: tuple[Secret, ...],
+        clock: Clock,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._throttle = Throttle(clock, registry or CollectorRegistry())
         self._engine = engine
         self._admin_keys = tuple(key.reveal().encode() for key in admin_keys)
         self._clock = clock
@@ -62,31 +72,33 @@ class Authenticator:
     async def project(self, request: web.Request, named: str | None = None) -> KeyHolder:
         """The holder of the request's project key; `named` is the project that the request itself names.
 
-        Problems: 401 `missing_key`, `invalid_key`, `expired_key`, `revoked_key`; 403 `wrong_project`.
+        Problems: 401 `missing_key`, `invalid_key`, `expired_key`, `revoked_key`, `disabled_app`; 403 `wrong_project`;
+        429 `too_many_failures`.
         """
-        token = _bearer(request)
-        if self._is_admin(token):
+        token = self._bearer(request)
+        if self._is_admin(request, token):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "project_key_required", "this route takes a project's key, not the admin key"
             )
-        return _same(await self._holder(token), named)
+        return _same(await self._holder(request, token), named)
 
     async def admin(self, request: web.Request) -> Actor:
-        """The operator behind the admin key. Problems: 401 as for a project, 403 `admin_key_required`."""
-        token = _bearer(request)
-        if self._is_admin(token):
+        """The operator behind the admin key. Problems: 401 and 429 as for a project, 403 `admin_key_required`."""
+        token = self._bearer(request)
+        if self._is_admin(request, token):
             return _actor(token, request)
         if token.startswith(KEY_MARK):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
             )
-        raise _refusal("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
+        refusal = _refusal("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
+        raise self._throttle.failed(request.remote, refusal)
 
     async def project_or_admin(self, request: web.Request, project: str | None) -> KeyHolder:
         """As `project`; with the admin key the request must name the project: 400 `project_required`, 404 unknown."""
-        token = _bearer(request)
-        if not self._is_admin(token):
-            return _same(await self._holder(token), project)
+        token = self._bearer(request)
+        if not self._is_admin(request, token):
+            return _same(await self._holder(request, token), project)
         if not project:
             raise bad_request("project_required", "with the admin key, project_id is required")
         name = _possible(project)
@@ -120,17 +132,23 @@ class Authenticator:
                 # Nothing depends on it, and it is kept for the next round.
                 _log.warning("use of keys was not noted: %s", type(error).__name__)
 
-    async def _holder(self, token: str) -> KeyHolder:
+    async def _holder(self, request: web.Request, token: str) -> KeyHolder:
         known = await self._look_up(token)
-        if known is None:
-            raise _refusal("invalid_key", "the key is not known; keys begin with bk_ and are shown once, when created")
-        if known.revoked:
-            raise _refusal("revoked_key", "the key was revoked; create a new one for this app")
         now = self._clock.now()
-        if known.expires_at is not None and known.expires_at <= now:
-            raise _refusal("expired_key", "the key has expired; create a new one for this app")
-        self._used[known.key_id] = Instant(now - now % _MINUTE)
-        return known.holder
+        if known is None:
+            refusal = _refusal(
+                "invalid_key", "the key is not known; keys begin with bk_ and are shown once, when created"
+            )
+        elif known.revoked:
+            refusal = _refusal("revoked_key", "the key was revoked; create a new one for this app")
+        elif known.disabled:
+            refusal = _refusal("disabled_app", "the key's app is disabled; an operator can enable it again")
+        elif known.expires_at is not None and known.expires_at <= now:
+            refusal = _refusal("expired_key", "the key has expired; create a new one for this app")
+        else:
+            self._used[known.key_id] = Instant(now - now % _MINUTE)
+            return known.holder
+        raise self._throttle.failed(request.remote, refusal)
 
     async def _look_up(self, token: str) -> _Known | None:
         if not token.startswith(KEY_MARK) or len(token) > _MAX_KEY or not token.isascii():
@@ -149,16 +167,28 @@ class Authenticator:
         self._known[digest] = known = _known(row, read_at)
         return known
 
-    def _is_admin(self, token: str) -> bool:
-        # Every key is compared, so that the time tells nothing about which one was nearly right.
+    def _bearer(self, request: web.Request) -> str:
+        try:
+            return _bearer(request)
+        except Problem as problem:
+            raise self._throttle.failed(request.remote, problem) from None
+
+    def _is_admin(self, request: web.Request, token: str) -> bool:
         shown = token.encode("utf-8", "surrogateescape")
-        return any([hmac.compare_digest(shown, key) for key in self._admin_keys])  # noqa: C419
+        digest = hashlib.sha256(shown).digest()
+        if not token.startswith(KEY_MARK):
+            self._throttle.check(request.remote, digest)
+        # Every key is compared, so that the time tells nothing about which one was nearly right.
+        good = any([hmac.compare_digest(shown, key) for key in self._admin_keys])  # noqa: C419
+        if good:
+            self._throttle.succeeded(request.remote, digest)
+        return good
 
 
 def _known(row: Any, read_at: float) -> _Known:
     expires_at = None if row.expires_at is None else from_datetime(row.expires_at)
     holder = KeyHolder(row.project_id, ProjectId(row.public_id), row.app, row.prefix)
-    return _Known(row.id, holder, expires_at, row.revoked_at is not None, read_at)
+    return _Known(row.id, holder, expires_at, row.revoked_at is not None, row.disabled_at is not None, read_at)
 
 
 def _bearer(request: web.Request) -> str:
@@ -201,7 +231,7 @@ def _actor(token: str, request: web.Request) -> Actor:
 
 
 _KEY: Final = text("""
-SELECT k.id, k.prefix, k.expires_at, k.revoked_at, a.name AS app, a.project_id, p.public_id
+SELECT k.id, k.prefix, k.expires_at, k.revoked_at, a.disabled_at, a.name AS app, a.project_id, p.public_id
 FROM api_keys k JOIN apps a ON a.id = k.app_id JOIN projects p ON p.id = a.project_id WHERE k.hash = :hash
 """)
 

@@ -11,30 +11,58 @@ from aiohttp import web
 from common import transfer
 from common.clock import Clock
 from common.document import Document
-from common.position import Position, PositionError
+from common.position import Position
 from common.problems import Problem, bad_request
 from common.wire import Heartbeat
+from writer.api import parameters
+from writer.api.answers import ChangesAnswer
+from writer.api.routes import Access, Answer, Call, Gate, Holder, route, served
 from writer.outbox import OutboxEntry
 from writer.relay.backlog import Backlog, Page, as_message
 from writer.relay.heads import Heads
 from writer.relay.inspection import Epochs
-from writer.snapshot import ProjectAccess
 
 MOST_SECONDS: Final = 25.0
 """The longest wait: proxies cut idle answers at 30 or 60."""
 PAGE: Final = 1_000
 _PAGE_ROWS: Final = 20_000  # of entitlements, which a page of large documents reaches first
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _SECONDS = re.compile(r"\d{1,2}(\.\d{1,3})?")
+
+
+def _wait(sent: str) -> float:
+    if not _SECONDS.fullmatch(sent) or float(sent) > MOST_SECONDS:
+        raise bad_request("invalid_wait", f"wait must be seconds from 0 to {MOST_SECONDS:g}")
+    return float(sent)
+
+
+def _place(sent: str | None) -> int:
+    if sent is None or not _WHOLE.fullmatch(sent):
+        raise bad_request("invalid_position", "epoch and after must be whole numbers, 0 or more")
+    return int(sent)
+
+
+_WHOLE_SCHEMA: Final = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+_EPOCH: Final = parameters.required("epoch", _place, _WHOLE_SCHEMA, "As it was told", "400 invalid_position")
+_AFTER: Final = parameters.required("after", _place, _WHOLE_SCHEMA, "A revision", "400 invalid_position")
+_WAIT: Final = parameters.optional(
+    "wait",
+    _wait,
+    {"type": "number", "minimum": 0, "maximum": MOST_SECONDS, "default": 1},
+    "For how many seconds an answer may be waited for",
+    1.0,
+    "400 invalid_wait",
+)
 
 
 class ChangesHandler:
     """`GET /api/v1/changes?project_id=&epoch=&after=&wait=`: what followed a position, once there is something."""
 
-    def __init__(self, backlog: Backlog, heads: Heads, epochs: Epochs, access: ProjectAccess, clock: Clock) -> None:
+    def __init__(self, backlog: Backlog, heads: Heads, epochs: Epochs, gate: Gate[Holder], clock: Clock) -> None:
         self._backlog = backlog
         self._heads = heads
         self._epochs = epochs
-        self._access = access
+        self._gate = gate
         self._clock = clock
         self._reading: dict[tuple[int, Position], asyncio.Task[_Answer]] = {}
         self._waiting: set[asyncio.Task[bool]] = set()
@@ -42,7 +70,7 @@ class ChangesHandler:
 
     def routes(self) -> list[web.RouteDef]:
         """What it serves."""
-        return [web.get("/api/v1/changes", self.get, allow_head=False)]
+        return served(self, self._gate)
 
     def end(self) -> None:
         """Answer everybody who waits, now and from now on: the writer shuts down."""
@@ -50,16 +78,19 @@ class ChangesHandler:
         for task in self._waiting:
             task.cancel()
 
-    async def get(self, request: web.Request) -> web.Response:
-        """Answer a `transfer.ChangesPage`.
+    @route(
+        "GET", "/api/v1/changes", Access.PROJECT_OR_ADMIN, Answer(HTTPStatus.OK, ChangesAnswer),
+        takes=(_EPOCH, _AFTER, _WAIT), problems=("409 ahead", "410 epoch_changed", "410 changes_gone"),
+        tag="sidecars", head=False,
+    )  # fmt: skip
+    async def get(self, call: Call[None]) -> web.Response:
+        """What followed a position, as soon as there is something.
 
-        Problems: 400 `invalid_position`, `invalid_wait`; 410 `epoch_changed` and `changes_gone`: take a snapshot;
-        409 `ahead`: the caller knows revisions that were never committed here, so a new epoch begins.
+        410 `epoch_changed` and `changes_gone`: take a snapshot. 409 `ahead`: the caller knows revisions that were never
+        committed here, so a new epoch begins.
         """
-        caller = await self._access.project_or_admin(request, request.query.get("project_id"))
-        after = _position(request.query.get("epoch", ""), request.query.get("after", ""))
-        wait = _wait(request.query.get("wait", "1"))
-        body = await self.page(caller.project_id, after, wait)
+        after = Position(call[_EPOCH], call[_AFTER])
+        body = await self.page(call.holder.project_id, after, call[_WAIT])
         response = web.Response(body=body, content_type="application/json")
         response.enable_compression()
         return response
@@ -145,16 +176,3 @@ def _bounded(page: Page) -> list[OutboxEntry]:
         if rows >= _PAGE_ROWS:
             break
     return taken
-
-
-def _position(epoch: str, after: str) -> Position:
-    try:
-        return Position.parse(f"{epoch}.{after}")
-    except PositionError as error:
-        raise bad_request("invalid_position", "epoch and after must be whole numbers, 0 or more") from error
-
-
-def _wait(text: str) -> float:
-    if not _SECONDS.fullmatch(text) or float(text) > MOST_SECONDS:
-        raise bad_request("invalid_wait", f"wait must be seconds from 0 to {MOST_SECONDS:g}")
-    return float(text)

@@ -15,9 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.http import json_response
 from common.problems import Problem
+from writer.api.answers import StatusAnswer
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.supervision import DATABASE_FAULTS
 
 _PATIENCE_SECONDS: Final = 2.0
+_STATUS: Final = Answer(HTTPStatus.OK, StatusAnswer)
 _MIGRATIONS: Final = Path(__file__).resolve().parents[1] / "migrations"
 
 
@@ -30,25 +33,28 @@ class Health:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer; they take no key."""
-        return [
-            web.get("/healthz", self.live),
-            web.get("/live", self.live),
-            web.get("/ready", self.ready),
-            web.get("/metrics", self.metrics),
-        ]
+        return served(self)
 
-    async def live(self, _: web.Request) -> web.Response:
-        """Always 200."""
+    @route("GET", "/healthz", Access.NOBODY_ASKED, _STATUS, tag="probes")
+    async def healthz(self, _: Call[None]) -> web.Response:
+        """The process answers: always 200."""
         return json_response({"status": "ok"})
 
-    async def ready(self, _: web.Request) -> web.Response:
-        """200 with the database and its schema; 503 `not_ready` with the reason."""
+    @route("GET", "/live", Access.NOBODY_ASKED, _STATUS, tag="probes")
+    async def live(self, _: Call[None]) -> web.Response:
+        """The process answers: always 200."""
+        return json_response({"status": "ok"})
+
+    @route("GET", "/ready", Access.NOBODY_ASKED, _STATUS, problems=("503 not_ready",), tag="probes")
+    async def ready(self, _: Call[None]) -> web.Response:
+        """200 with the database and its schema; 503 with the reason."""
         reason = await self.unready_reason()
         if reason is not None:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", reason, headers={"Retry-After": "1"})
         return json_response({"status": "ready"})
 
-    async def metrics(self, _: web.Request) -> web.Response:
+    @route("GET", "/metrics", Access.NOBODY_ASKED, Answer(HTTPStatus.OK, media="text/plain"), tag="probes")
+    async def metrics(self, _: Call[None]) -> web.Response:
         """All metrics, in Prometheus's text form."""
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -71,16 +71,22 @@ async def at(connection: AsyncConnection, question: Question, moment: Instant) -
     }
 
 
-async def changes(connection: AsyncConnection, question: Question, moment: Instant, limit: int) -> list[Json]:
+async def changes(
+    connection: AsyncConnection,
+    question: Question,
+    moment: Instant,
+    limit: int,
+    before: tuple[int, int] | None = None,
+) -> list[Json]:
     """What changed up to a moment, newest first, at most `limit`: what came, what went, and the cause of each.
 
-    With a feature only changes of that one are told.
+    With a feature only changes of that one are told. `before`: only what lies before that epoch and revision.
     """
-    rows = await rows_of(connection, question, moment, MOST_CHANGES)
+    rows = await rows_of(connection, question, moment, MOST_CHANGES, before)
     found = []
-    for row, before in zip_longest(rows, rows[1:]):
-        was, now = _by_source(before.body if before else [], question), _by_source(row.body, question)
-        if was == now and not (question.feature is None and before is None):
+    for row, earlier in zip_longest(rows, rows[1:]):
+        was, now = _by_source(earlier.body if earlier else [], question), _by_source(row.body, question)
+        if was == now and not (question.feature is None and earlier is None):
             continue
         came = [one for key, one in now.items() if was.get(key) != one]
         went = [one for key, one in was.items() if key not in now]
@@ -179,9 +185,18 @@ def change_head(row: Row[Any]) -> Json:
     }
 
 
-async def rows_of(connection: AsyncConnection, question: Question, moment: Instant, limit: int) -> Sequence[Row[Any]]:
+async def rows_of(
+    connection: AsyncConnection,
+    question: Question,
+    moment: Instant,
+    limit: int,
+    before: tuple[int, int] | None = None,
+) -> Sequence[Row[Any]]:
     """A user's changes up to a moment as they are kept, newest first, at most `limit`; `change_head` reads them."""
+    epoch, revision = before or (None, None)
     parameters = {
+        "epoch": epoch,
+        "revision": revision,
         "project_id": question.project.id,
         "user_id": question.user,
         "at": to_datetime(moment),
@@ -221,6 +236,7 @@ SELECT h.epoch, h.revision, h.recorded_at, h.cause, h.catalog_version, h.body,
 FROM entitlement_history h LEFT JOIN webhook_events e ON e.id = h.cause
 WHERE h.user_ref = (SELECT id FROM users WHERE project_id = :project_id AND user_id = :user_id)
     AND h.recorded_at <= :at
+    AND (CAST(:epoch AS bigint) IS NULL OR (h.epoch, h.revision) < (CAST(:epoch AS bigint), CAST(:revision AS bigint)))
 ORDER BY h.epoch DESC, h.revision DESC LIMIT :limit
 """)
 

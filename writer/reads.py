@@ -1,14 +1,19 @@
 """What apps ask the writer itself: the same paths and JSON as the sidecar's, and the pricing page's catalogue."""
 
+from http import HTTPStatus
+
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common import document as documents
-from common.answers import Standing, check_answer, parse_check, parse_min_revision, parse_user
+from common.answers import CheckQuery, Standing, check_answer
 from common.clock import Clock
 from common.decision import decide
 from common.http import json_response
 from writer import pricing
+from writer.api.answers import CatalogAnswer, CheckAnswer, EntitlementsAnswer
+from writer.api.parameters import FEATURE, MIN_REVISION, USED, USER
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
 from writer.documents import Documents
 
@@ -24,39 +29,39 @@ class Reads:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [
-            web.get("/api/v1/entitlements", self.entitlements),
-            web.get("/api/v1/check", self.check),
-            web.get("/api/v1/catalog", self.catalog),
-        ]
+        return served(self, self._auth)
 
-    async def entitlements(self, request: web.Request) -> web.Response:
-        """`GET /api/v1/entitlements?user_id=[&project_id=]`: the document as committed."""
-        holder = await self._auth.project_or_admin(request, request.query.get("project_id"))
-        user = parse_user(request.query.get("user_id"))
-        _accept_min_revision(request)
-        held = await self._documents.held(holder.project_id, user)
+    @route(
+        "GET", "/api/v1/entitlements", Access.PROJECT_OR_ADMIN, Answer(HTTPStatus.OK, EntitlementsAnswer),
+        takes=(USER, MIN_REVISION), tag="asking",
+    )  # fmt: skip
+    async def entitlements(self, call: Call[None]) -> web.Response:
+        """All that a user holds, as committed.
+
+        `min_revision` is read so that mistakes show: what is committed is never behind.
+        """
+        held = await self._documents.held(call.holder.project_id, call[USER])
         return json_response({**documents.to_json(held.document), "age_ms": 0, "stale": False})
 
-    async def check(self, request: web.Request) -> web.Response:
-        """`GET /api/v1/check?user_id=&feature=[&project_id=][&used=]`."""
-        holder = await self._auth.project_or_admin(request, request.query.get("project_id"))
-        query = parse_check(request.query.get("user_id"), request.query.get("feature"), request.query.get("used"))
-        _accept_min_revision(request)
-        held = await self._documents.held(holder.project_id, query.user)
+    @route(
+        "GET", "/api/v1/check", Access.PROJECT_OR_ADMIN, Answer(HTTPStatus.OK, CheckAnswer),
+        takes=(USER, FEATURE, USED, MIN_REVISION), tag="asking",
+    )  # fmt: skip
+    async def check(self, call: Call[None]) -> web.Response:
+        """May a user use a feature?
+
+        The same path and JSON as the sidecar's.
+        """
+        query = CheckQuery(call[USER], call[FEATURE], call[USED])
+        held = await self._documents.held(call.holder.project_id, query.user)
         decision = decide(held.document.entitlements, query.feature, held.catalogue, self._clock.now())
         standing = Standing(held.head, age_ms=0, stale=False)
-        return json_response(check_answer(query, holder.project, decision, standing))
+        return json_response(check_answer(query, call.holder.project, decision, standing))
 
-    async def catalog(self, request: web.Request) -> web.Response:
-        """`GET /api/v1/catalog[?project_id=]`: prices, amounts and features."""
-        holder = await self._auth.project_or_admin(request, request.query.get("project_id"))
+    @route(
+        "GET", "/api/v1/catalog", Access.PROJECT_OR_ADMIN, Answer(HTTPStatus.OK, CatalogAnswer), tag="asking"
+    )  # fmt: skip
+    async def catalog(self, call: Call[None]) -> web.Response:
+        """Prices, amounts and features, for a pricing page."""
         async with self._engine.connect() as connection:
-            return json_response(await pricing.read(connection, holder.project_id))
-
-
-def _accept_min_revision(request: web.Request) -> None:
-    # What is committed is never behind; but an app that points here instead of at a sidecar learns of its mistakes.
-    wanted = request.query.get("min_revision")
-    if wanted is not None:
-        parse_min_revision(wanted)
+            return json_response(await pricing.read(connection, call.holder.project_id))

@@ -16,7 +16,7 @@ from common.document import MAX_DOCUMENT_BYTES, Entitlement, entitlements_to_jso
 from common.identifiers import UserId
 from writer import outbox
 from writer.db import sources
-from writer.db.direct import Statement
+from writer.db.direct import Row, Statement
 from writer.domain import catalogue as definitions
 from writer.domain.catalogue import Definition
 from writer.domain.entitle import Grace, entitle
@@ -101,10 +101,13 @@ class Recompute:
         if not refs:
             return []
         now = self._clock.now()
-        return await outbox.append_users(connection, await self.changes(connection, refs, now), cause, now)
+        changes = await self.changes(connection, refs, now, every=anew)
+        return await outbox.append_users(connection, changes, cause, now)
 
-    async def changes(self, connection: AsyncConnection, refs: Collection[int], now: Instant) -> list[UserChange]:
-        """What of the users' documents is not as it would be computed now; nothing is written.
+    async def changes(
+        self, connection: AsyncConnection, refs: Collection[int], now: Instant, *, every: bool = False
+    ) -> list[UserChange]:
+        """What of the users' documents is not as it would be computed now, or `every` one; nothing is written.
 
         DocumentTooLargeError where somebody holds more than a document can.
         """
@@ -113,7 +116,7 @@ class Recompute:
         for state in states:
             definition = await self._definition(connection, state.catalogue)
             rows = self._entitled(state.sources, definition, now)
-            if anew or entitlements_to_json(rows) != state.body:
+            if every or entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
         return changes
 
@@ -153,7 +156,11 @@ async def load_definition(connection: AsyncConnection, project_id: int, version:
 
 
 async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> dict[UserKey, int]:
-    """Lock users, sorted, making those that are missing; their users.id. Held to the transaction's end."""
+    """Lock users, sorted, making those that are missing; their users.id. Held to the transaction's end.
+
+    Who was merged into somebody else is that one: both are locked, and the other's users.id is told. So whatever still
+    names the old one, an object at Stripe or an app, is the other's, whichever way it comes.
+    """
     wanted = sorted(set(keys))
     if not wanted:
         return {}
@@ -166,7 +173,10 @@ async def lock_users(connection: AsyncConnection, keys: Iterable[UserKey]) -> di
         found |= await _keyed(connection, _ADD_USERS, parameters)  # nobody else sees them yet: as good as locked
     if len(found) < len(wanted):  # somebody else added one meanwhile
         found = await _keyed(connection, _LOCK_USERS, parameters)
-    return found
+    merged = [row.merged_into for row in found.values() if row.merged_into is not None]
+    if merged:
+        await lock_user_refs(connection, merged)
+    return {key: row.id if row.merged_into is None else row.merged_into for key, row in found.items()}
 
 
 async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> None:
@@ -176,9 +186,9 @@ async def lock_user_refs(connection: AsyncConnection, refs: Collection[int]) -> 
 
 async def _keyed(
     connection: AsyncConnection, statement: Statement, parameters: dict[str, object]
-) -> dict[UserKey, int]:
+) -> dict[UserKey, Row]:
     rows = await statement.run(connection, parameters)
-    return {UserKey(row.project_id, UserId(row.user_id)): row.id for row in rows}
+    return {UserKey(row.project_id, UserId(row.user_id)): row for row in rows}
 
 
 async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> list[_State]:
@@ -192,7 +202,7 @@ async def _read_states(connection: AsyncConnection, refs: Collection[int]) -> li
             row.catalog_version,
             row.body or [],
             int.from_bytes(row.digest or b"", "big"),
-            sources.of_rows(row.sources or []),
+            Sources() if row.is_erased else sources.of_rows(row.sources or []),
         )
         for row in rows
     ]
@@ -210,7 +220,8 @@ _STATES: Final = Statement(f"""
 WITH held AS (
     SELECT user_ref, json_agg(json_build_array(kind, data)) AS sources FROM ({sources.SELECT}) s GROUP BY user_ref
 )
-SELECT u.id, u.project_id, u.user_id, p.epoch, p.catalog_version, d.body, d.digest, h.sources
+SELECT u.id, u.project_id, u.user_id, u.erased_at IS NOT NULL AS is_erased, p.epoch, p.catalog_version, d.body,
+    d.digest, h.sources
 FROM users u JOIN projects p ON p.id = u.project_id LEFT JOIN documents d ON d.user_ref = u.id
 LEFT JOIN held h ON h.user_ref = u.id
 WHERE u.id = ANY(:refs) ORDER BY u.id
@@ -224,12 +235,12 @@ SELECT definition FROM catalog_versions WHERE project_id = :project_id AND versi
 
 # Postgres would plan the one below anew for every event: it cannot know ahead how many users are in the lists.
 _LOCK_USER: Final = Statement("""
-SELECT id, project_id, user_id FROM users
+SELECT id, project_id, user_id, merged_into FROM users
 WHERE project_id = (CAST(:project_ids AS bigint[]))[1] AND user_id = (CAST(:user_ids AS text[]))[1] FOR NO KEY UPDATE
 """)
 
 _LOCK_USERS: Final = Statement("""
-SELECT u.id, u.project_id, u.user_id
+SELECT u.id, u.project_id, u.user_id, u.merged_into
 FROM users u JOIN unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
     USING (project_id, user_id)
 ORDER BY u.project_id, u.user_id COLLATE "C" FOR NO KEY UPDATE OF u
@@ -240,7 +251,7 @@ INSERT INTO users (project_id, user_id)
 SELECT * FROM unnest(CAST(:project_ids AS bigint[]), CAST(:user_ids AS text[])) AS w(project_id, user_id)
 ORDER BY project_id, user_id COLLATE "C"
 ON CONFLICT (project_id, user_id) DO NOTHING
-RETURNING id, project_id, user_id
+RETURNING id, project_id, user_id, merged_into
 """)
 
 _LOCK_REFS: Final = Statement("""

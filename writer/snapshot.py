@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import ETag, web
 
 from common import transfer
-from common.identifiers import ProjectId
 from common.problems import Problem
+from writer.api.routes import Access, Answer, Call, Gate, Holder, route, served
 from writer.relay.project_snapshot import ProjectSnapshot, ProjectSnapshots
 from writer.supervision import DATABASE_FAULTS
 
@@ -22,51 +22,37 @@ _QUEUE_SECONDS: Final = 10.0
 _MOST_SECONDS: Final = 300.0
 
 
-class Caller(Protocol):
-    """Who asked, and for which project."""
-
-    @property
-    def project_id(self) -> int:
-        """projects.id."""
-        ...
-
-    @property
-    def project(self) -> ProjectId:
-        """The public id."""
-        ...
-
-
-class ProjectAccess(Protocol):
-    """Lets in a project's own key and the admin key."""
-
-    async def project_or_admin(self, request: web.Request, project: str | None) -> Caller:
-        """The caller; a Problem says why not."""
-        ...
-
-
 class SnapshotHandler:
     """`GET /api/v1/snapshot?project_id=`: the lines of `common.transfer`; 304 for a copy that is still current."""
 
-    def __init__(self, snapshots: ProjectSnapshots, access: ProjectAccess) -> None:
+    def __init__(self, snapshots: ProjectSnapshots, gate: Gate[Holder]) -> None:
         self._snapshots = snapshots
-        self._access = access
+        self._gate = gate
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
         """What it serves."""
-        return [web.get("/api/v1/snapshot", self.get, allow_head=False)]
+        return served(self, self._gate)
 
-    async def get(self, request: web.Request) -> web.StreamResponse:
-        """Stream the snapshot. Problems: as for any project's key; 503 `snapshots_busy`."""
-        caller = await self._access.project_or_admin(request, request.query.get("project_id"))
+    @route(
+        "GET", "/api/v1/snapshot", Access.PROJECT_OR_ADMIN,
+        Answer(HTTPStatus.OK, media=transfer.SNAPSHOT_TYPE, description="Lines of JSON; the last one tells the count"),
+        Answer(HTTPStatus.NOT_MODIFIED, description="The copy that If-None-Match names is current"),
+        problems=("503 snapshots_busy",), tag="sidecars", head=False,
+    )  # fmt: skip
+    async def get(self, call: Call[None]) -> web.StreamResponse:
+        """Every document at one revision, line by line.
+
+        Compressed where the client accepts it. `ETag` is the position. Without the last line the answer was cut off.
+        """
         try:
             async with asyncio.timeout(_QUEUE_SECONDS):
                 await self._slots.acquire()
         except TimeoutError:
             raise _busy() from None
         try:
-            async with self._snapshots.open(caller.project_id) as snapshot:
-                return await self._answer(request, snapshot)
+            async with self._snapshots.open(call.holder.project_id) as snapshot:
+                return await self._answer(call.request, snapshot)
         finally:
             self._slots.release()
 

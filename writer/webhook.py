@@ -17,6 +17,9 @@ from common.clock import SECOND, Clock
 from common.http import json_response, read_body
 from common.problems import Problem, bad_request
 from common.settings import Secret
+from writer.api.answers import WebhookAnswer
+from writer.api.bodies import Body
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.domain.stripe.event import Event, parse_event
 from writer.domain.stripe.fields import ShapeError
 from writer.domain.stripe.kinds import KIND_OF_TYPE
@@ -32,6 +35,9 @@ MAX_BODY: Final = 1 << 20
 TOLERANCE: Final = 300
 """Seconds that a signature may lie in the past or, by a wrong clock, in the future: what Stripe's own SDK allows."""
 
+_EVENT: Final[Body[None]] = Body(
+    None, limit=MAX_BODY, schema={"type": "object", "description": "An event as Stripe signed it"}, problems=()
+)
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 
 
@@ -84,13 +90,23 @@ class Webhook:
 
     def routes(self) -> list[web.RouteDef]:
         """The one route."""
-        return [web.post("/api/v1/webhooks/stripe", self.receive)]
+        return served(self)
 
-    async def receive(self, request: web.Request) -> web.Response:
-        """Answer 2xx once the event is committed; 4xx what is not Stripe's; 503 what Stripe must send again."""
+    @route(
+        "POST", "/api/v1/webhooks/stripe", Access.SIGNATURE, Answer(HTTPStatus.OK, WebhookAnswer),
+        problems=(
+            "400 missing_signature", "400 invalid_signature", "400 timestamp_too_old", "400 invalid_json",
+            "400 not_an_event",
+        ), body=_EVENT, tag="stripe",
+    )  # fmt: skip
+    async def receive(self, call: Call[None]) -> web.Response:
+        """Take a signed event of Stripe's, at most 1 MiB.
+
+        2xx once the event is committed; 4xx what is not Stripe's; 503 what Stripe must send again.
+        """
         try:
-            body = await read_body(request, MAX_BODY)
-            self._signer.verify(request.headers.get("Stripe-Signature"), body)
+            body = await read_body(call.request, MAX_BODY)
+            self._signer.verify(call.headers.get("Stripe-Signature"), body)
             event = _parse(body)
             stored = await self._store(event, body)
         except Problem as problem:

@@ -18,6 +18,9 @@ from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
 from writer.admin.projects import ProjectRoutes
+from writer.admin.records import RecordRoutes
+from writer.admin.users import UserRoutes
+from writer.api.replies import REPLIES, Replies
 from writer.auth import Authenticator
 from writer.catalogue.recompute_jobs import FAILED, RecomputeJobs
 from writer.db.engine import create_engine
@@ -109,6 +112,7 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
     operations = Operations(engine, transactions, recompute, clock, lambda: commits.append(None))
     auth = Authenticator(engine, (Secret(ADMIN_KEY), Secret(NEXT_ADMIN_KEY)), clock)
     app = web.Application(middlewares=[middleware, database_problems])
+    app[REPLIES] = Replies(engine)
     for part in (
         Health(engine, registry),
         Reads(engine, auth, clock),
@@ -116,6 +120,8 @@ async def operating_side(database_url: str) -> AsyncIterator[Operating]:
         EntitlementRoutes(auth, operations),
         CatalogueRoutes(auth, operations),
         EventRoutes(auth, operations),
+        UserRoutes(auth, operations),
+        RecordRoutes(auth, operations, clock),
     ):
         app.add_routes(part.routes())
     async with TestClient(TestServer(app)) as client:

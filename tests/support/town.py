@@ -54,9 +54,10 @@ class Door:
 
     webhook: Webhook
 
-    async def receive(self, request: web.Request) -> web.Response:
+    async def receive(self, request: web.Request) -> web.StreamResponse:
         """Pass it on."""
-        return await self.webhook.receive(request)
+        (route,) = self.webhook.routes()
+        return await route.handler(request)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from common.identifiers import ProjectId
 from tests.support.ledger import Ledger
 from tests.support.relaying import Relaying
 from writer.changes import ChangesHandler
+from writer.operations.audit import Actor
 from writer.relay.backlog import Backlog
 from writer.relay.project_snapshot import ProjectSnapshots
 from writer.snapshot import SnapshotHandler
@@ -34,6 +35,14 @@ class OneProject:
     async def project_or_admin(self, request: web.Request, project: str | None) -> _Caller:
         """The caller, whoever he is."""
         return self._caller
+
+    async def project(self, request: web.Request, named: str | None = None) -> _Caller:
+        """The same."""
+        return self._caller
+
+    async def admin(self, request: web.Request) -> Actor:
+        """The same, as an operator."""
+        return Actor("test")
 
 
 @asynccontextmanager

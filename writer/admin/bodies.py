@@ -8,6 +8,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from common.clock import Instant, TimeError, parse_time
 from common.problems import bad_request
+from writer.api.parameters import USER_SCHEMA
+
+_Name = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,64}$"})]
+_User = Annotated[str, Meta(extra_json_schema=dict(USER_SCHEMA))]
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+_Why = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 1000})]
+"""Texts that are judged where they are used, with codes of their own; the document says how."""
 
 _MONTH = int(timedelta(days=30).total_seconds())
 
@@ -15,7 +22,7 @@ _MONTH = int(timedelta(days=30).total_seconds())
 class ProjectBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A new project."""
 
-    project_id: str
+    project_id: _Name
     name: str | None = None
     return_hosts: list[str] = msgspec.field(default_factory=list)
 
@@ -31,8 +38,8 @@ class ProjectChangesBody(Struct, frozen=True, forbid_unknown_fields=True):
 class KeyBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A new key."""
 
-    app: str
-    expires_at: str | None = None
+    app: _Name
+    expires_at: _Time | None = None
 
 
 class RotateBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,30 +57,31 @@ class ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
 class GrantBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A feature for a user. `value` for limits and configurations; times are RFC 3339."""
 
-    project_id: str
-    user_id: str
-    feature: str
-    reason: str
+    project_id: _Name
+    user_id: _User
+    feature: _Name
+    reason: _Why
     value: Any = None
-    valid_from: str | None = None
-    valid_to: str | None = None
+    valid_from: _Time | None = None
+    valid_to: _Time | None = None
 
 
 class RevokeBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A grant by its id, or every grant of a feature that a user has."""
 
-    project_id: str
-    reason: str
+    project_id: _Name
+    reason: _Why
     grant_id: int | UnsetType = UNSET
-    user_id: str | UnsetType = UNSET
-    feature: str | UnsetType = UNSET
+    user_id: _User | UnsetType = UNSET
+    feature: _Name | UnsetType = UNSET
 
 
 class RecomputeBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """One user now, or without `user_id` the whole project in the background."""
+    """One user now, without `user_id` the whole project in the background, with `all` every project."""
 
-    project_id: str
-    user_id: str | None = None
+    project_id: _Name | None = None
+    user_id: _User | None = None
+    all: bool = False
 
 
 class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,9 +91,34 @@ class ReplayBody(Struct, frozen=True, forbid_unknown_fields=True):
     status: str | list[str] | None = None
     type: str | None = None
     object_id: str | None = None
-    since: str | None = None
-    until: str | None = None
+    since: _Time | None = None
+    until: _Time | None = None
     dry_run: bool = False
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class MergeBody(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """Two users of a project who are one: `from` is `into` from now on."""
+
+    project_id: _Name
+    from_: _User
+    into: _User
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class EraseBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be erased: a user's id, or once more a pseudonym. `reason` is kept without the name."""
+
+    project_id: _Name
+    user_id: _User
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class AppBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of an app; what is left out stays."""
+
+    name: _Name | None = None
+    disabled: bool | None = None
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
@@ -93,8 +126,8 @@ class ClaimBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose something is. `project_id` where a customer bought in several projects, or nothing that is held."""
 
     object_id: str
-    user_id: str
-    project_id: str | None = None
+    user_id: _User
+    project_id: _Name | None = None
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 

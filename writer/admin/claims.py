@@ -1,21 +1,26 @@
 """`/api/v1/admin/{unassigned,claim}`: what is ours by price and nobody's, and saying whose it is."""
 
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
 from common.answers import parse_user
 from common.http import json_response
-from common.problems import bad_request
 from writer.admin.bodies import ClaimBody
+from writer.api.bodies import Body
+from writer.api.cursors import Cursor, Kind
+from writer.api.operator_answers import ClaimedAnswer, UnassignedAnswer
+from writer.api.parameters import SOME_PROJECT, flag
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
-from writer.bodies import read_body
+from writer.checkout.stripe_problems import PROBLEMS as STRIPE_PROBLEMS
 from writer.checkout.stripe_problems import as_problems
 from writer.operations import claims, unassigned
 from writer.operations.claims import Claim, Claims
-from writer.refusals import answered
 
-_FLAGS: Final = {"": False, "false": False, "true": True}
+_ENDED: Final = flag("ended", "Also subscriptions that are over")
+_UNASSIGNED: Final = Cursor("unassigned", Kind.TIME, Kind.TEXT, most=1_000)
 
 
 class ClaimRoutes:
@@ -27,25 +32,34 @@ class ClaimRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [
-            web.get("/api/v1/admin/unassigned", answered(self.list)),
-            web.post("/api/v1/admin/claim", answered(self.claim)),
-        ]
+        return served(self, self._auth)
 
-    async def list(self, request: web.Request) -> web.Response:
-        """Of one project or of all, those that wait longest first."""
-        await self._auth.admin(request)
-        ended = _FLAGS.get(request.query.get("ended", ""))
-        if ended is None:
-            raise bad_request("invalid_flag", "ended must be true or false")
-        found = await self._claims.unassigned(request.query.get("project_id") or None, ended=ended)
-        return json_response({"unassigned": [unassigned.to_json(one) for one in found]})
+    @route(
+        "GET", "/api/v1/admin/unassigned", Access.ADMIN, Answer(HTTPStatus.OK, UnassignedAnswer),
+        takes=(SOME_PROJECT, _ENDED, *_UNASSIGNED.takes), problems=("404 unknown_project",), tag="claims",
+    )  # fmt: skip
+    async def list(self, call: Call[None]) -> web.Response:
+        """What is ours by price and nobody's, of one project or of all, those that wait longest first."""
+        limit = call[_UNASSIGNED.limit]
+        found = await self._claims.unassigned(
+            call[SOME_PROJECT], ended=call[_ENDED], after=call[_UNASSIGNED.after], limit=limit + 1
+        )
+        page = _UNASSIGNED.page(found, limit, lambda one: (one.since, one.id))
+        return json_response({"unassigned": [unassigned.to_json(one) for one in page.rows], "next": page.next})
 
-    async def claim(self, request: web.Request) -> web.Response:
+    @route(
+        "POST", "/api/v1/admin/claim", Access.ADMIN, Answer(HTTPStatus.OK, ClaimedAnswer),
+        body=Body(ClaimBody), tag="claims",
+        problems=(
+            *STRIPE_PROBLEMS, "400 user_required", "400 invalid_user", "400 not_claimable", "400 project_required",
+            "404 unknown_project", "404 unknown_object", "409 claim_conflicts", "409 claim_not_ours",
+            "409 wrong_mode", "409 object_moving", "409 document_too_large",
+        ),
+    )  # fmt: skip
+    async def claim(self, call: Call[ClaimBody]) -> web.Response:
         """Give a subscription, a purchase, or a customer with all it bought to a user."""
-        actor = await self._auth.admin(request)
-        body = await read_body(request, ClaimBody)
+        body = call.body
         wanted = Claim(body.object_id, parse_user(body.user_id), body.project_id, body.reason)
         with as_problems():
-            done = await self._claims.claim(wanted, actor)
+            done = await self._claims.claim(wanted, call.actor)
         return json_response(claims.to_json(done))

@@ -12,13 +12,18 @@ from common.http import json_response
 from common.identifiers import FeatureCode, UserId
 from common.problems import bad_request
 from writer.admin.bodies import GrantBody, RecomputeBody, RevokeBody, time_of
+from writer.api.bodies import Body
+from writer.api.parameters import MAX_ID
+from writer.api.project_answers import GrantedAnswer, JobsAnswer, RecomputedAnswer, RevokedAnswer
+from writer.api.replies import HEADER
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
-from writer.bodies import read_body
 from writer.operations.grants import GrantOrder
 from writer.operations.operations import Operations
-from writer.refusals import answered
 
-_MAX_IDEMPOTENCY_KEY: Final = 255
+_NAMED: Final = ("404 unknown_project", "400 user_required", "400 invalid_user")
+_FEATURE: Final = ("400 feature_required", "400 invalid_feature")
+_TOO_LARGE: Final = ("409 document_too_large",)
 
 
 class EntitlementRoutes:
@@ -30,16 +35,24 @@ class EntitlementRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [
-            web.post("/api/v1/admin/grant", answered(self.grant)),
-            web.post("/api/v1/admin/revoke", answered(self.revoke)),
-            web.post("/api/v1/admin/recompute", answered(self.recompute)),
-        ]
+        return served(self, self._auth)
 
-    async def grant(self, request: web.Request) -> web.Response:
-        """Give a feature; with an `Idempotency-Key` only once."""
-        actor = await self._auth.admin(request)
-        body = await read_body(request, GrantBody)
+    @route(
+        "POST", "/api/v1/admin/grant", Access.ADMIN,
+        Answer(HTTPStatus.CREATED, GrantedAnswer),
+        Answer(HTTPStatus.OK, GrantedAnswer, description="A grant that this key made more than a day ago"),
+        body=Body(GrantBody), tag="entitlements",
+        problems=(
+            *_NAMED, *_FEATURE, *_TOO_LARGE, "404 unknown_feature", "400 reason_required", "400 invalid_value",
+            "400 invalid_period", "400 invalid_time", "409 idempotency_key_reused",
+        ),
+    )  # fmt: skip
+    async def grant(self, call: Call[GrantBody]) -> web.Response:
+        """Give a feature to a user.
+
+        The Idempotency-Key stays with the grant: also after it was forgotten otherwise, it makes no second one.
+        """
+        body = call.body
         order = GrantOrder(
             user=parse_user(body.user_id),
             feature=parse_feature(body.feature),
@@ -47,9 +60,9 @@ class EntitlementRoutes:
             valid_from=time_of("valid_from", body.valid_from),
             valid_to=time_of("valid_to", body.valid_to),
             reason=body.reason,
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=call.headers.get(HEADER),
         )
-        granted = await self._operations.grant(body.project_id, order, actor)
+        granted = await self._operations.grant(body.project_id, order, call.actor)
         answer = {
             "grant_id": granted.id,
             "project_id": body.project_id,
@@ -64,42 +77,53 @@ class EntitlementRoutes:
         }
         return json_response(answer, HTTPStatus.OK if granted.repeated else HTTPStatus.CREATED)
 
-    async def revoke(self, request: web.Request) -> web.Response:
-        """Take grants back; `revoked` lists those that ended now."""
-        actor = await self._auth.admin(request)
-        body = await read_body(request, RevokeBody)
-        revoked = await self._operations.revoke_grant(body.project_id, _which(body), body.reason, actor)
+    @route(
+        "POST", "/api/v1/admin/revoke", Access.ADMIN, Answer(HTTPStatus.OK, RevokedAnswer),
+        body=Body(RevokeBody), tag="entitlements",
+        problems=(*_NAMED, *_FEATURE, *_TOO_LARGE, "404 unknown_grant", "400 reason_required"),
+    )  # fmt: skip
+    async def revoke(self, call: Call[RevokeBody]) -> web.Response:
+        """Take grants back; `revoked` lists those that ended now.
+
+        Name either `grant_id`, or `user_id` and `feature`.
+        """
+        body = call.body
+        revoked = await self._operations.revoke_grant(body.project_id, _which(body), body.reason, call.actor)
         answer = {"revoked": list(revoked.ids), "changed": revoked.changed, "token": revoked.position.token}
         return json_response({"project_id": body.project_id, **answer})
 
-    async def recompute(self, request: web.Request) -> web.Response:
-        """One user now, or the whole project as a job."""
-        actor = await self._auth.admin(request)
-        body = await read_body(request, RecomputeBody)
+    @route(
+        "POST", "/api/v1/admin/recompute", Access.ADMIN,
+        Answer(HTTPStatus.OK, RecomputedAnswer, description="One user, computed"),
+        Answer(HTTPStatus.ACCEPTED, JobsAnswer, description="A project or all of them, in the background"),
+        body=Body(RecomputeBody), tag="entitlements", problems=(*_NAMED, *_TOO_LARGE, "404 unknown_user"),
+    )  # fmt: skip
+    async def recompute(self, call: Call[RecomputeBody]) -> web.Response:
+        """Compute again: one user now, a whole project or all projects as jobs.
+
+        Name `project_id` with or without `user_id`, or `all`.
+        """
+        body = call.body
+        if body.all and body.project_id is None and body.user_id is None:
+            jobs = await self._operations.recompute_all(call.actor)
+            listed = [{"project_id": name, "job_id": job_id} for name, job_id in jobs.items()]
+            return json_response({"jobs": listed}, HTTPStatus.ACCEPTED)
+        if body.all or body.project_id is None:
+            raise bad_request("invalid_body", "name project_id, with user_id for one user; or all alone")
         if body.user_id is None:
-            job_id = await self._operations.recompute_project(body.project_id, actor)
+            job_id = await self._operations.recompute_project(body.project_id, call.actor)
             return json_response({"project_id": body.project_id, "job_id": job_id}, HTTPStatus.ACCEPTED)
         user = parse_user(body.user_id)
-        done = await self._operations.recompute_user(body.project_id, user, actor)
+        done = await self._operations.recompute_user(body.project_id, user, call.actor)
         answer = {"project_id": body.project_id, "user_id": user}
         return json_response({**answer, "changed": done.changed, "token": done.position.token})
 
 
 def _which(body: RevokeBody) -> int | tuple[UserId, FeatureCode]:
     if body.grant_id is not UNSET and body.user_id is UNSET and body.feature is UNSET:
-        if not 0 < body.grant_id < 2**63:
+        if not 0 < body.grant_id <= MAX_ID:
             raise bad_request("invalid_body", "grant_id: must be a grant's id, a whole number from 1")
         return body.grant_id
     if body.grant_id is UNSET and body.user_id is not UNSET and body.feature is not UNSET:
         return parse_user(body.user_id), parse_feature(body.feature)
     raise bad_request("invalid_body", "name either grant_id, or user_id and feature")
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= _MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
-        detail = f"Idempotency-Key must have 1 to {_MAX_IDEMPOTENCY_KEY} printable ASCII characters"
-        raise bad_request("invalid_idempotency_key", detail)
-    return key

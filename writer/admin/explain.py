@@ -1,5 +1,8 @@
 """`/api/v1/admin/{explain,preview}`: why a user has a feature or not, and what would be after an act."""
 
+from http import HTTPStatus
+from typing import Final
+
 from aiohttp import web
 from msgspec import UNSET
 
@@ -8,8 +11,12 @@ from common.http import json_response
 from common.identifiers import UserId
 from common.problems import bad_request
 from writer.admin.bodies import PreviewBody, PreviewGrant, time_of
+from writer.api import parameters
+from writer.api.bodies import Body
+from writer.api.explain_answers import ExplainAnswer, PreviewAnswer
+from writer.api.parameters import PROJECT, SOME_FEATURE, USER
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
-from writer.bodies import read_body
 from writer.domain.imagine import Act, Cancel, Refund, Revoke
 from writer.explain.view import Question
 from writer.operations import preview
@@ -17,7 +24,8 @@ from writer.operations.grants import GrantOrder
 from writer.operations.operations import Operations
 from writer.operations.preview import Purchase
 from writer.operations.sidecars import SidecarDirectory
-from writer.refusals import answered
+
+_AT: Final = parameters.time("at", "A moment: as it was then")
 
 
 class ExplainRoutes:
@@ -30,27 +38,36 @@ class ExplainRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [
-            web.get("/api/v1/admin/explain", answered(self.explain)),
-            web.post("/api/v1/admin/preview", answered(self.preview)),
-        ]
+        return served(self, self._auth)
 
-    async def explain(self, request: web.Request) -> web.Response:
-        """`GET /api/v1/admin/explain?project_id=&user_id=[&feature=][&at=]`."""
-        await self._auth.admin(request)
-        query = request.query
-        name = query.get("project_id")
-        if not name:
-            raise bad_request("project_required", "project_id is missing")
-        user = parse_user(query.get("user_id"))
-        feature = parse_feature(query["feature"]) if query.get("feature") else None
-        question = Question(name, user, feature, time_of("at", query.get("at") or None))
+    @route(
+        "GET", "/api/v1/admin/explain", Access.ADMIN, Answer(HTTPStatus.OK, ExplainAnswer),
+        takes=(PROJECT, USER, SOME_FEATURE, _AT), problems=("404 unknown_project",), tag="users",
+    )  # fmt: skip
+    async def explain(self, call: Call[None]) -> web.Response:
+        """Why a user has a feature or not: every source, what is in the way, where the sidecars are.
+
+        Without `feature` all of them; with `at` as it was then.
+        """
+        question = Question(call[PROJECT], call[USER], call[SOME_FEATURE], call[_AT])
         return json_response(await self._operations.explain(question, self._directory))
 
-    async def preview(self, request: web.Request) -> web.Response:
-        """What a user would hold after buying, cancelling, a refund, a grant or a revocation."""
-        await self._auth.admin(request)
-        body = await read_body(request, PreviewBody)
+    @route(
+        "POST", "/api/v1/admin/preview", Access.ADMIN, Answer(HTTPStatus.OK, PreviewAnswer),
+        body=Body(PreviewBody), tag="users",
+        problems=(
+            "404 unknown_project", "400 user_required", "400 invalid_user", "400 feature_required",
+            "400 invalid_feature", "400 invalid_value", "400 invalid_period", "400 invalid_time",
+            "404 unknown_feature", "404 unknown_grant", "404 unknown_price", "404 unknown_object",
+            "400 invalid_quantity", "409 price_of_another_project", "409 document_too_large",
+        ),
+    )  # fmt: skip
+    async def preview(self, call: Call[PreviewBody]) -> web.Response:
+        """What a user would hold after buying, cancelling, a refund, a grant or a revocation; nothing is written.
+
+        Name one of `buy`, `cancel`, `refund`, `grant`, `revoke`, `revoke_grant`.
+        """
+        body = call.body
         user = parse_user(body.user_id)
         return json_response(
             preview.to_json(await self._operations.preview.of(body.project_id, user, _act(body, user)))

@@ -7,17 +7,20 @@ from aiohttp import web
 from msgspec import Struct
 
 from common.http import json_response
-from common.problems import bad_request
+from writer.api import parameters
+from writer.api.bodies import Body
+from writer.api.cursors import Cursor, Kind
+from writer.api.operator_answers import ReportAnswer, RunAnswer, RunsAnswer
+from writer.api.routes import Access, Answer, Call, route, served
 from writer.auth import Authenticator
-from writer.bodies import decode, read_body
 from writer.reconcile.findings import FindingKind
 from writer.reconcile.requests import MOST_RUNS, ReconcileRequests, report_to_json, run_to_json
-from writer.refusals import answered
 
 _PATH: Final = "/api/v1/admin/reconcile"
-_FINDINGS: Final = 100
-_MOST_FINDINGS: Final = 1_000
-_MAX_ID: Final = 2**63 - 1
+_RUNS: Final = Cursor("runs", Kind.ID, page=20, most=MOST_RUNS)
+_RUN: Final = parameters.row_id("run", "invalid_run_id", "a run")
+_KIND: Final = parameters.choice("finding", FindingKind, "invalid_finding", "Only findings of this kind")
+_MOST: Final = parameters.whole("limit", 1, 1_000, 100, "invalid_limit", "How many findings of each kind at most")
 
 
 class ReconcileBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,51 +38,29 @@ class ReconcileRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
-        return [
-            web.post(_PATH, answered(self.begin)),
-            web.get(_PATH, answered(self.list)),
-            web.get(f"{_PATH}/{{run}}", answered(self.show)),
-        ]
+        return served(self, self._auth)
 
-    async def begin(self, request: web.Request) -> web.Response:
-        """Have a run worked on in the background: 202 with the run, which may be one that is open already."""
-        actor = await self._auth.admin(request)
-        body = await read_body(request, ReconcileBody) if request.can_read_body else decode(b"{}", ReconcileBody)
-        run = await self._requests.begin(actor, full=body.full)
+    @route(
+        "POST", _PATH, Access.ADMIN, Answer(HTTPStatus.ACCEPTED, RunAnswer),
+        body=Body(ReconcileBody, required=False), tag="reconcile",
+    )  # fmt: skip
+    async def begin(self, call: Call[ReconcileBody]) -> web.Response:
+        """Have a run worked on in the background: the new one, or one that is open already."""
+        run = await self._requests.begin(call.actor, full=call.body.full)
         return json_response(run_to_json(run), HTTPStatus.ACCEPTED, headers={"Location": f"{_PATH}/{run.id}"})
 
-    async def list(self, request: web.Request) -> web.Response:
-        """The last runs, the newest first; `?before=` pages on."""
-        await self._auth.admin(request)
-        before = request.query.get("before")
-        found = await self._requests.recent(_number(request, "limit", 20, MOST_RUNS), _id(before) if before else None)
-        return json_response({"runs": [run_to_json(run) for run in found]})
+    @route("GET", _PATH, Access.ADMIN, Answer(HTTPStatus.OK, RunsAnswer), takes=_RUNS.takes, tag="reconcile")
+    async def list(self, call: Call[None]) -> web.Response:
+        """Runs, the newest first."""
+        after, limit = call[_RUNS.after], call[_RUNS.limit]
+        found = await self._requests.recent(limit + 1, after[0] if after else None)
+        page = _RUNS.page(found, limit, lambda run: (run.id,))
+        return json_response({"runs": [run_to_json(run) for run in page.rows], "next": page.next})
 
-    async def show(self, request: web.Request) -> web.Response:
-        """A run with its findings; `?finding=` for one kind only."""
-        await self._auth.admin(request)
-        kind = _kind(request.query.get("finding"))
-        most = _number(request, "limit", _FINDINGS, _MOST_FINDINGS)
-        return json_response(report_to_json(await self._requests.report(_id(request.match_info["run"]), most, kind)))
-
-
-def _kind(text: str | None) -> FindingKind | None:
-    if not text:
-        return None
-    try:
-        return FindingKind(text)
-    except ValueError:
-        raise bad_request("invalid_finding", f"finding must be one of {' '.join(FindingKind)}") from None
-
-
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(_MAX_ID)) or int(text) > _MAX_ID:
-        raise bad_request("invalid_run_id", "a run is named by its id, a whole number; list the runs to see it")
-    return int(text)
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(most)) or not 1 <= int(text) <= most:
-        raise bad_request("invalid_limit", f"{name} must be a whole number from 1 to {most}")
-    return int(text)
+    @route(
+        "GET", f"{_PATH}/{{run}}", Access.ADMIN, Answer(HTTPStatus.OK, ReportAnswer),
+        takes=(_RUN, _KIND, _MOST), problems=("404 unknown_run",), tag="reconcile",
+    )  # fmt: skip
+    async def show(self, call: Call[None]) -> web.Response:
+        """A run with its findings."""
+        return json_response(report_to_json(await self._requests.report(call[_RUN], call[_MOST], call[_KIND])))

@@ -181,6 +181,8 @@ class Applier:
 
     async def _refresh(self, kind: ObjectKind, object_id: str, base: Watermark, cause: Cause, settle: Settle) -> Result:
         """Fetch and apply; `base` is what was held before the fetch began."""
+        if base.is_closed:
+            return await self._settle_alone(Result(Outcome.SUPERSEDED), settle)
         for _ in range(_ROUNDS):
             fetched = await fetch(self._gateway, kind, object_id)
             self._fetches.labels(kind.value).inc()

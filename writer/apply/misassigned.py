@@ -29,7 +29,8 @@ CROSS JOIN LATERAL ({rule("c.id")}) owner
 LEFT JOIN users u ON u.id = c.user_ref
 WHERE c.id IN ({those})
     AND (c.user_id IS DISTINCT FROM owner.user_id OR u.project_id IS DISTINCT FROM owner.project_id
-        OR u.user_id IS DISTINCT FROM CASE WHEN owner.project_id IS NOT NULL THEN owner.user_id END)
+        OR u.user_id IS DISTINCT FROM CASE WHEN owner.project_id IS NOT NULL THEN owner.user_id END
+            AND NOT EXISTS (SELECT FROM users m WHERE m.merged_into = u.id AND m.user_id = owner.user_id))
 """),  # noqa: S608 - constants of ours
     )
 

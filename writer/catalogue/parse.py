@@ -21,6 +21,51 @@ _PLAN_FIELDS: Final = ("rank", "features")
 _GRANT_FIELDS: Final = ("value", "per_unit")
 
 
+_CODES: Final = {"pattern": "^[A-Za-z0-9_.-]{1,64}$"}
+_SOME_NAME: Final = {"type": ["string", "null"], "minLength": 1, "maxLength": _MAX_NAME, "pattern": "^[^\\u0000]*$"}
+_FEATURE_SCHEMA: Final = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "properties": {
+        "kind": {"enum": [*Kind, None], "default": Kind.PLAIN.value},
+        "name": _SOME_NAME,
+        "default": {"description": "What everybody has"},
+        "combine": {"enum": [*Combine, None], "description": "Of limits"},
+        "on_stale": {"enum": [*OnStale, None]},
+    },
+}
+_PLAN_SCHEMA: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "rank": {"type": "integer", "minimum": -_MAX_RANK, "maximum": _MAX_RANK, "default": 0},
+        "features": {
+            "type": ["object", "array", "null"],
+            "description": "Codes with their values, or a list of codes of plain features",
+        },
+    },
+    "required": ["features"],
+}
+SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "name": _SOME_NAME,
+        "features": {
+            "type": ["object", "null"],
+            "propertyNames": _CODES,
+            "additionalProperties": _FEATURE_SCHEMA,
+        },
+        "plans": {
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": f"^{TARGET.pattern}$"},
+            "additionalProperties": _PLAN_SCHEMA,
+        },
+    },
+}
+"""The form of one project's catalogue as JSON Schema can tell it; what belongs together is judged below."""
+
+
 class Faults:
     """Collects what is wrong, by path."""
 

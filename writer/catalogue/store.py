@@ -85,8 +85,9 @@ async def _put_in_force(
         new = replace(new, held_over=changes.held_over(made.old, new))
     catalogue = await outbox.append_catalogue(connection, project_id, new, actor=actor.name, now=now)
     job_id = await add_job(connection, project_id, f"catalog:{new.version}", targets) if targets else None
-    after = {"version": new.version, "targets": targets}
-    await audit.record(connection, actor, Act("catalog.commit", project_id, f"catalog:{new.version}", after=after))
+    before, after = {"version": made.old.version}, {"version": new.version, "targets": targets}
+    act = Act("catalog.commit", project_id, f"catalog:{new.version}", None, before, after)
+    await audit.record(connection, actor, act)
     return Commit(catalogue.project_id, new.version, catalogue.revision, job_id)
 
 

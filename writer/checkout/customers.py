@@ -129,7 +129,7 @@ ON CONFLICT (id) DO UPDATE SET user_ref = excluded.user_ref, user_id = excluded.
 _RETIRE: Final = text("UPDATE stripe_customers SET deleted_at = now() WHERE id = :id AND deleted_at IS NULL")
 
 _FIND: Final = text("""
-SELECT c.id FROM stripe_customers c JOIN users u ON u.id = c.user_ref
+SELECT c.id FROM stripe_customers c JOIN users u ON c.user_ref = coalesce(u.merged_into, u.id)
 WHERE u.project_id = :project_id AND u.user_id = :user_id AND c.livemode = :livemode AND c.deleted_at IS NULL
 ORDER BY c.is_primary DESC, c.created_at DESC, c.id LIMIT 1
 """)

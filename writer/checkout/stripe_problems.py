@@ -13,6 +13,9 @@ from writer.unavailable import database_away
 
 _log = logging.getLogger(__name__)
 
+PROBLEMS: Final = ("422 stripe_refused", "503 stripe_unavailable")
+"""What a request that asks Stripe can be answered with."""
+
 _RETRY_AFTER: Final = 5.0
 """Seconds, where Stripe named none: long enough for a passing fault, short enough for a waiting payer."""
 

@@ -7,16 +7,19 @@ import click
 from writer.cli.catalogue import catalog
 from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
-from writer.cli.entitlements import grant, recompute, revoke
+from writer.cli.entitlements import recompute, revoke
 from writer.cli.events import events
 from writer.cli.explain import explain, sidecars
 from writer.cli.foresight import preview
+from writer.cli.grants import grant
 from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
+from writer.cli.records import app, audit
 from writer.cli.stripe import stripe
+from writer.cli.users import user
 from writer.cli.verify import verify
 
 _EXIT: Final = (
@@ -36,6 +39,7 @@ def main() -> None:
 
 for _command in (
     project,
+    app,
     key,
     catalog,
     grant,
@@ -48,6 +52,8 @@ for _command in (
     preview,
     history,
     sidecars,
+    user,
+    audit,
     unassigned,
     claim,
     stripe,

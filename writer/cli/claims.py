@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import click
 from prometheus_client import CollectorRegistry
 
+from common.identifiers import UserId
 from writer import settings
 from writer.apply.applier import Applier
 from writer.catalogue.mirror import StripeMirror
-from writer.cli.parameters import user_of
+from writer.cli.parameters import USER
 from writer.cli.session import (
     actor,
     asking_option,
@@ -72,12 +73,12 @@ def unassigned(project: str | None, *, ended: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("object_id", metavar="sub_…|cs_…|cus_…")
-@click.argument("user")
+@click.argument("user", type=USER)
 @click.option("--project", help="Whose user is meant, where a customer bought in several projects.")
 @click.option("--reason", help="Why, for the audit log.")
 @asking_option
 @json_option
-def claim(object_id: str, user: str, project: str | None, reason: str | None, *, yes: bool, as_json: bool) -> None:
+def claim(object_id: str, user: UserId, project: str | None, reason: str | None, *, yes: bool, as_json: bool) -> None:
     """Say whose a subscription, a purchase, or a customer with all it bought is (STRIPE_SECRET_KEY).
 
     Metadata at Stripe that names a user counts more. Claimed again for another user, it moves. On a terminal it shows
@@ -88,7 +89,7 @@ def claim(object_id: str, user: str, project: str | None, reason: str | None, *,
       billing claim sub_1Abc user_123 --reason "ticket 4711"
       billing claim cus_1Abc user_123 --project shop
     """
-    wanted = Claim(object_id, user_of(user), project, reason)
+    wanted = Claim(object_id, user, project, reason)
     livemode = told(settings.read_stripe).livemode
     if asks(yes=yes):
         _show_effect(object_id)

@@ -1,13 +1,10 @@
-"""`billing grant`, `billing revoke`, `billing recompute`."""
-
-from typing import Any
+"""`billing revoke`, `billing recompute`."""
 
 import click
 
-from common.clock import Instant
 from common.identifiers import FeatureCode, UserId
 from writer.cli.foresight import foresee, show
-from writer.cli.parameters import TIME, VALUE, feature_of, user_of
+from writer.cli.parameters import FEATURE, USER
 from writer.cli.session import (
     actor,
     answerable,
@@ -20,52 +17,7 @@ from writer.cli.session import (
     yes_option,
 )
 from writer.domain.imagine import Revoke
-from writer.operations.grants import GrantOrder
 from writer.operations.preview import Recomputing
-
-
-@click.command()
-@click.argument("user")
-@click.argument("project")
-@click.argument("feature")
-@click.option("--reason", required=True, help="Why; stands in the audit log.")
-@click.option("--value", type=VALUE, help='For a limit (5, unlimited) or a configuration (text, {"a": 1}).')
-@click.option("--valid-from", type=TIME, help="RFC 3339; now where left out.")
-@click.option("--valid-to", type=TIME, help="RFC 3339; for life where left out.")
-@click.option("--idempotency-key", help="The same key grants only once, however often it is sent.")
-@asking_option
-@json_option
-def grant(
-    user: str,
-    project: str,
-    feature: str,
-    reason: str,
-    value: Any,
-    valid_from: Instant | None,
-    valid_to: Instant | None,
-    idempotency_key: str | None,
-    *,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    """Give a user a feature. On a terminal it shows first what that changes, and asks.
-
-    \b
-    Examples:
-      billing grant user_123 shop pro --reason "beta tester" --valid-to 2027-01-01T00:00:00Z
-      billing grant user_123 shop seats --value 5 --reason "contract 2026/17"
-    """
-    order = GrantOrder(user_of(user), feature_of(feature), value, valid_from, valid_to, reason, idempotency_key)
-    if asks(yes=yes):
-        show(foresee(project, order.user, order))
-        confirm(f"Grant {feature} to {user} in {project}?", yes=yes)
-    done = operate(lambda operations: operations.grant(project, order, actor()))
-    if as_json:
-        print_json({"grant_id": done.id, "changed": done.changed, "token": done.position.token})
-    elif done.repeated:
-        click.echo(f"grant {done.id} was made before with this key; nothing was done")
-    else:
-        click.echo(f"granted {feature} to {user} in {project}: grant {done.id}, position {done.position.token}")
 
 
 @click.command()
@@ -110,13 +62,16 @@ def revoke(
 
 
 @click.command()
-@click.argument("user", required=False)
+@click.argument("user", type=USER, required=False)
 @click.argument("project", required=False)
 @click.option("--project", "whole", metavar="PROJECT", help="Every user of the project, in the background.")
+@click.option("--all", "everybody", is_flag=True, help="Every user of every project, in the background.")
 @asking_option
 @json_option
-def recompute(user: str | None, project: str | None, whole: str | None, *, yes: bool, as_json: bool) -> None:
-    """Compute entitlements again from what was bought and granted: one user now, or a whole project.
+def recompute(
+    user: UserId | None, project: str | None, whole: str | None, *, everybody: bool, yes: bool, as_json: bool
+) -> None:
+    """Compute entitlements again from what was bought and granted: one user now, a whole project, or all.
 
     For a whole project it shows first, on a terminal, how many documents would change, and asks.
 
@@ -124,8 +79,17 @@ def recompute(user: str | None, project: str | None, whole: str | None, *, yes: 
     Examples:
       billing recompute user_123 shop
       billing recompute --project shop
+      billing recompute --all
     """
-    if whole is not None and user is None:
+    if everybody and user is None and whole is None:
+        confirm("Compute everybody of every project again?", yes=yes or not asks(yes=yes))
+        jobs = operate(lambda operations: operations.recompute_all(actor()))
+        if as_json:
+            print_json(jobs)
+        else:
+            click.echo(f"{len(jobs)} jobs: a running writer works them off in the background")
+        return
+    if whole is not None and user is None and not everybody:
         if asks(yes=yes):
             click.echo(_words(whole, operate(lambda operations: operations.preview.of_recompute(whole))), err=True)
             confirm(f"Compute all of {whole} again?", yes=yes)
@@ -135,10 +99,9 @@ def recompute(user: str | None, project: str | None, whole: str | None, *, yes: 
         else:
             click.echo(f"job {job_id}: a running writer works it off in the background")
         return
-    if user is None or project is None or whole is not None:
-        raise click.UsageError("name USER PROJECT, or --project PROJECT")
-    name = user_of(user)
-    done = operate(lambda operations: operations.recompute_user(project, name, actor()))
+    if user is None or project is None or whole is not None or everybody:
+        raise click.UsageError("name USER PROJECT, or --project PROJECT, or --all")
+    done = operate(lambda operations: operations.recompute_user(project, user, actor()))
     if as_json:
         print_json({"changed": done.changed, "token": done.position.token})
     else:
@@ -152,7 +115,7 @@ def _which(names: tuple[str, ...], grant_id: int | None) -> tuple[str, int | tup
         case (project,), int(one):
             return project, one
         case (user, project, feature), None:
-            return project, (user_of(user), feature_of(feature))
+            return project, (USER.convert(user, None, None), FEATURE.convert(feature, None, None))
     raise click.UsageError("name USER PROJECT FEATURE, or PROJECT --grant ID")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from common.clock import Instant
+from common.identifiers import FeatureCode, UserId
 from writer.cli.holdings import told_of_holding
-from writer.cli.parameters import TIME, feature_of, user_of
+from writer.cli.parameters import FEATURE, TIME, USER
 from writer.cli.redis_session import presences, presences_if_any
 from writer.cli.session import fail, json_option, on_ground, print_json, print_table
 from writer.explain.view import Question
@@ -23,12 +24,12 @@ Json = dict[str, Any]
 
 
 @click.command()
-@click.argument("user")
+@click.argument("user", type=USER)
 @click.argument("project")
-@click.argument("feature", required=False)
+@click.argument("feature", type=FEATURE, required=False)
 @click.option("--at", "moment", type=TIME, help="As it was then; RFC 3339.")
 @json_option
-def explain(user: str, project: str, feature: str | None, moment: Instant | None, *, as_json: bool) -> None:
+def explain(user: UserId, project: str, feature: FeatureCode | None, moment: Instant | None, *, as_json: bool) -> None:
     """Tell why a user has a feature or not: every source, what is in the way and how to mend it, where sidecars are.
 
     Without FEATURE all features in short. With --at what was answered then, as far as it is kept. REDIS_URL lets it
@@ -40,7 +41,7 @@ def explain(user: str, project: str, feature: str | None, moment: Instant | None
       billing explain user_123 shop --json
       billing explain user_123 shop pro --at 2026-11-22T10:00:00Z
     """
-    question = Question(project, user_of(user), None if feature is None else feature_of(feature), moment)
+    question = Question(project, user, feature, moment)
 
     async def work(ground: Ground) -> Json:
         async with presences_if_any(ground) as directory:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from common.identifiers import UserId
-from writer.cli.parameters import user_of
+from writer.cli.parameters import USER
 from writer.cli.session import json_option, operate, print_json, print_table
 from writer.domain.imagine import Act, Cancel, Refund
 from writer.operations import preview as foreseeing
@@ -16,7 +16,7 @@ _COLUMNS = ("feature", "now", "then", "change")
 
 
 @click.command()
-@click.argument("user")
+@click.argument("user", type=USER)
 @click.argument("project")
 @click.option("--buy", metavar="PRICE", help="A price is bought.")
 @click.option("--quantity", type=click.IntRange(1, MOST_QUANTITY), default=1, show_default=True, help="Of the price.")
@@ -26,7 +26,7 @@ _COLUMNS = ("feature", "now", "then", "change")
 @click.option("--amount", type=click.IntRange(1), help="Give back so much only, in the smallest unit.")
 @json_option
 def preview(
-    user: str,
+    user: UserId,
     project: str,
     buy: str | None,
     quantity: int,
@@ -54,7 +54,7 @@ def preview(
         acts.append(Refund(refund, amount))
     if len(acts) != 1 or (at_once and cancel is None) or (amount is not None and refund is None):
         raise click.UsageError("name one of --buy PRICE, --cancel SUBSCRIPTION [--now], --refund PURCHASE [--amount N]")
-    foreseen = foresee(project, user_of(user), acts[0])
+    foreseen = foresee(project, user, acts[0])
     if as_json:
         print_json(foreseeing.to_json(foreseen))
     else:

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from common.clock import Instant, SystemClock
-from writer.cli.parameters import TIME, feature_of, user_of
+from common.identifiers import FeatureCode, UserId
+from writer.cli.parameters import FEATURE, TIME, USER
 from writer.cli.session import json_option, operate, print_json, print_table
 from writer.history import MOST_CHANGES
 
@@ -14,13 +15,15 @@ _HELD = ("feature", "allowed", "reason", "value", "from", "until", "given by", "
 
 
 @click.command()
-@click.argument("user")
+@click.argument("user", type=USER)
 @click.argument("project")
-@click.argument("feature", required=False)
+@click.argument("feature", type=FEATURE, required=False)
 @click.option("--at", "moment", type=TIME, help="What was held then, and why; RFC 3339.")
 @click.option("--limit", type=click.IntRange(1, MOST_CHANGES), default=50, show_default=True, help="Changes at most.")
 @json_option
-def history(user: str, project: str, feature: str | None, moment: Instant | None, limit: int, *, as_json: bool) -> None:
+def history(
+    user: UserId, project: str, feature: FeatureCode | None, moment: Instant | None, limit: int, *, as_json: bool
+) -> None:
     """Tell what changed for a user, newest first; with --at, what was held at a time and by what.
 
     \b
@@ -28,16 +31,15 @@ def history(user: str, project: str, feature: str | None, moment: Instant | None
       billing history user_123 shop
       billing history user_123 shop pro --at 2026-11-22T10:00:00Z
     """
-    who, code = user_of(user), None if feature is None else feature_of(feature)
     if moment is not None:
-        then = operate(lambda operations: operations.held_at(project, who, code, moment))
+        then = operate(lambda operations: operations.held_at(project, user, feature, moment))
         if as_json:
             print_json(then)
         else:
             print_table(_HELD, [row for one in then["features"] for row in _held(one)], none="no such feature then")
         return
     now = SystemClock().now()
-    changes = operate(lambda operations: operations.history(project, who, code, now, limit))
+    changes = operate(lambda operations: operations.history(project, user, feature, now, limit))
     if as_json:
         print_json({"project_id": project, "user_id": user, "changes": changes})
     else:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import click
 
-from common.clock import Instant, SystemClock
+from common.clock import SECOND, Instant, SystemClock
 from writer.cli.parameters import TIME
 from writer.cli.session import actor, answerable, confirm, json_option, operate, print_json, print_table, yes_option
 from writer.operations import keys
@@ -47,6 +47,27 @@ def list_(project: str, *, as_json: bool) -> None:
         return
     columns = ("id", "app", "prefix", "created_at", "expires_at", "revoked_at", "last_used_at")
     print_table(columns, [tuple(one[name] for name in columns) for one in found], none="the project has no key yet")
+
+
+@key.command()
+@click.argument("project", required=False)
+@click.option("--days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="For so long.")
+@json_option
+def unused(project: str | None, days: int, *, as_json: bool) -> None:
+    """List keys that are good and that nobody has shown for a while, of a project or of all.
+
+    \b
+    Example:
+      billing key unused --days 90
+    """
+    since = Instant(SystemClock().now() - days * 86_400 * SECOND)
+    found = operate(lambda operations: operations.list_keys(project, unused_since=since))
+    if as_json:
+        print_json([keys.to_json(one) for one in found])
+        return
+    columns = ("project_id", "id", "app", "prefix", "created_at", "last_used_at")
+    rows = [tuple(keys.to_json(one)[name] for name in columns) for one in found]
+    print_table(columns, rows, none=f"every good key was used within {days} days")
 
 
 @key.command()

@@ -33,21 +33,27 @@ class _Value(click.ParamType[Any]):
         return parsed if isinstance(parsed, int | dict | str) and not isinstance(parsed, bool) else value
 
 
-def user_of(text: str) -> UserId:
-    """A user id; click.BadParameter where it can be none."""
-    try:
-        return parse_user(text)
-    except Problem as problem:
-        raise click.BadParameter(problem.detail, param_hint="USER") from problem
+class _User(click.ParamType[UserId]):
+    name = "user"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UserId:
+        try:
+            return parse_user(str(value))
+        except Problem as problem:
+            self.fail(problem.detail, param, ctx)
 
 
-def feature_of(text: str) -> FeatureCode:
-    """A feature code; click.BadParameter where it can be none."""
-    try:
-        return parse_feature(text)
-    except Problem as problem:
-        raise click.BadParameter(problem.detail, param_hint="FEATURE") from problem
+class _Feature(click.ParamType[FeatureCode]):
+    name = "feature"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FeatureCode:
+        try:
+            return parse_feature(str(value))
+        except Problem as problem:
+            self.fail(problem.detail, param, ctx)
 
 
+USER = _User()
+FEATURE = _Feature()
 TIME = _Time()
 VALUE = _Value()

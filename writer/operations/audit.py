@@ -1,5 +1,6 @@
 """The audit log: who did what, written in the transaction of the act itself."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ class Actor:
 
 STRIPE: Final = Actor("stripe")
 
+request_key: ContextVar[str | None] = ContextVar("request_key", default=None)
+"""The idempotency key of the request that is being carried out, where it has one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -32,7 +36,10 @@ class Act:
 
 
 async def record(connection: AsyncConnection, actor: Actor, act: Act) -> None:
-    """Write one row; it stands or falls with what else the transaction does."""
+    """Write one row; it stands or falls with what else the transaction does.
+
+    So does the mark on the request's idempotency key, which says that the request was carried out.
+    """
     await connection.execute(
         _INSERT,
         {
@@ -46,6 +53,9 @@ async def record(connection: AsyncConnection, actor: Actor, act: Act) -> None:
             "after": _json(act.after),
         },
     )
+    key = request_key.get()
+    if key is not None:
+        await connection.execute(_MARK, {"key": key})
 
 
 def _json(state: Any) -> str | None:
@@ -57,3 +67,5 @@ INSERT INTO audit_log (actor, action, project_id, subject, reason, before, after
 VALUES (:actor, :action, :project_id, :subject, :reason, CAST(CAST(:before AS text) AS jsonb),
     CAST(CAST(:after AS text) AS jsonb), :origin)
 """)
+
+_MARK: Final = text("UPDATE idempotent_requests SET acted_at = now() WHERE key = :key AND acted_at IS NULL")

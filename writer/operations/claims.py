@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common.clock import Instant
 from common.identifiers import ProjectId, UserId
 from writer.apply import customer, objects
 from writer.apply.applier import ObjectMovingError
@@ -87,9 +88,16 @@ class Claims:
         self._on_commit = on_commit
         self._livemode = livemode
 
-    async def unassigned(self, project: str | None, *, ended: bool) -> Sequence[UnassignedObject]:
-        """What is ours by price and nobody's, of one project or of all."""
-        return await unassigned.find(self._transactions, project, ended=ended)
+    async def unassigned(
+        self,
+        project: str | None,
+        *,
+        ended: bool,
+        after: tuple[Instant, str] | None = None,
+        limit: int = unassigned.MOST,
+    ) -> Sequence[UnassignedObject]:
+        """What is ours by price and nobody's, of one project or of all; `unassigned.find` says in which order."""
+        return await unassigned.find(self._transactions, project, ended=ended, after=after, limit=limit)
 
     async def claim(self, claim: Claim, actor: Actor) -> Claimed:
         """Give a subscription, a purchase, or a customer with all it bought to a user; again to another moves it."""

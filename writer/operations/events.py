@@ -75,7 +75,8 @@ async def _replay_one(connection: AsyncConnection, event_id: str, actor: Actor, 
     if obstacle is not None:
         raise ConflictError("event_not_ours", f"event {event_id} cannot be applied: {obstacle}")
     await connection.execute(_REPLAY, {"ids": [event_id]})
-    act = Act("event.replay", None, f"event:{event_id}", reason, before={"status": event.status.value})
+    before, after = {"status": event.status.value}, {"status": EventStatus.PENDING.value}
+    act = Act("event.replay", None, f"event:{event_id}", reason, before, after)
     await audit.record(connection, actor, act)
     return Replayed((event_id,), 1)
 

@@ -1,5 +1,6 @@
 """Manual grants: a feature given, or taken back, by an operator, with a reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,8 +63,7 @@ async def create(
     connection: AsyncConnection, recompute: Recompute, project: Project, order: GrantOrder, actor: Actor, now: Instant
 ) -> Granted:
     """Give a feature of the project's catalogue to a user."""
-    _check_reason(order.reason)
-    await check_terms(connection, project, order, now)
+    await check(connection, project, order, now)
     user_ref = (await lock_users(connection, [UserKey(project.id, order.user)]))[UserKey(project.id, order.user)]
     starts = now if order.valid_from is None else order.valid_from
     row = (await connection.execute(_INSERT, _parameters(project, order, user_ref, starts, actor))).one_or_none()
@@ -101,9 +101,7 @@ async def revoke(
     ids = tuple(sorted((await connection.execute(_REVOKE, ended)).scalars()))
     if not ids:
         return Revoked((), await _position(connection, project), changed=False)
-    await audit.record(
-        connection, actor, Act("grant.revoke", project.id, f"user:{user}", reason, before={"grant_ids": list(ids)})
-    )
+    await audit.record(connection, actor, _revocation(project, user, reason, [row for row in found if row.id in ids]))
     revisions = await recompute.users(connection, [user_ref], Cause(f"grant:{ids[0]}"))
     return Revoked(ids, await _position(connection, project), bool(revisions))
 
@@ -115,6 +113,17 @@ async def holder(connection: AsyncConnection, project: Project, grant_id: int) -
     if row is None:
         raise UnknownError("unknown_grant", f"project {project.public_id} has no such manual grant")
     return UserId(row.user_id)
+
+
+def _revocation(project: Project, user: UserId, reason: str, ended: Sequence[Row[Any]]) -> Act:
+    before = [{"grant_id": row.id, "feature": row.feature_code, "value": row.value} for row in ended]
+    return Act("grant.revoke", project.id, f"user:{user}", reason, {"grants": before}, {"grants": []})
+
+
+async def check(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
+    """Whether it can be given: RefusedError says why not."""
+    _check_reason(order.reason)
+    await check_terms(connection, project, order, now)
 
 
 async def check_terms(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
@@ -195,7 +204,7 @@ SELECT id, user_ref, feature_code, value, valid_from, valid_to, reason FROM manu
 """)
 
 _FIND: Final = text("""
-SELECT g.id, u.user_id FROM manual_grants g JOIN users u ON u.id = g.user_ref
+SELECT g.id, u.user_id, g.feature_code, g.value FROM manual_grants g JOIN users u ON u.id = g.user_ref
 WHERE u.project_id = :project_id AND (g.id = CAST(:id AS bigint)
     OR (u.user_id = CAST(:user_id AS text) AND g.feature_code = CAST(:feature AS text)))
 """)

@@ -24,17 +24,21 @@ from writer.documents import Documents
 from writer.explain.explain import Explain
 from writer.explain.view import Question
 from writer.operations import audit, bought, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
+from writer.operations.apps import Apps
 from writer.operations.audit import Act, Actor
 from writer.operations.bought import Bought
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
+from writer.operations.grant_import import GrantImport
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
 from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
+from writer.operations.records import Records
 from writer.operations.sidecars import Sidecar, SidecarDirectory
+from writer.operations.user_acts import UserActs
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
@@ -73,6 +77,10 @@ class Operations:
         self._readings = readings or Readings(engine)
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
+        self.apps = Apps(transactions, on_commit)
+        self.users = UserActs(transactions, self._readings, recompute, on_commit)
+        self.imports = GrantImport(transactions, recompute, clock, on_commit)
+        self.records = Records(self._readings)
         self.push = CataloguePush(transactions)
         self.preview = Preview(engine, recompute, clock)
         self._engine = engine
@@ -94,9 +102,9 @@ class Operations:
             self._on_commit()
         return project
 
-    async def list_projects(self) -> Sequence[Project]:
-        """Every project."""
-        return await self._readings.run(projects.list_all)
+    async def list_projects(self, after: str | None = None, limit: int | None = None) -> Sequence[Project]:
+        """Every project, by public id; those behind `after`, at most `limit`."""
+        return await self._readings.run(lambda connection: projects.list_all(connection, after, limit))
 
     async def project(self, name: str) -> Project:
         """The project of that public id."""
@@ -157,13 +165,22 @@ class Operations:
         return await self._readings.run(work)
 
     async def history(
-        self, project: str, user: UserId, feature: FeatureCode | None, until: Instant, limit: int
+        self,
+        project: str,
+        user: UserId,
+        feature: FeatureCode | None,
+        until: Instant,
+        limit: int,
+        before: tuple[int, int] | None = None,
     ) -> list[dict[str, Any]]:
-        """What changed for a user, newest first; `history.changes` says in which shape."""
+        """What changed for a user, newest first; `history.changes` says in which shape.
+
+        `before`: only what changed before that epoch and revision.
+        """
 
         async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
             question = history.Question(await projects.find(connection, project), user, feature)
-            return await history.changes(connection, question, until, limit)
+            return await history.changes(connection, question, until, limit, before)
 
         return await self._readings.run(work)
 
@@ -177,9 +194,20 @@ class Operations:
             project, lambda c, found: keys.create(c, found, app, expires_at, actor, self._clock.now())
         )
 
-    async def list_keys(self, project: str) -> Sequence[Key]:
-        """The project's keys."""
-        return await self._on_project(project, keys.list_all)
+    async def list_keys(
+        self,
+        project: str | None,
+        after: int = 0,
+        limit: int | None = None,
+        unused_since: Instant | None = None,
+    ) -> Sequence[Key]:
+        """A project's keys, or those of all; those behind `after`, at most `limit`; `keys.list_all` says which."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Key]:
+            found = None if project is None else await projects.find(connection, project)
+            return await keys.list_all(connection, found, after, limit, unused_since)
+
+        return await self._run(work)
 
     async def rotate_key(self, project: str, key_id: int, overlap: timedelta, actor: Actor) -> NewKey:
         """A new key beside the old one, which ends after the overlap."""
@@ -215,8 +243,10 @@ class Operations:
                     "unknown_user", f"project {project} has no user {user}: nothing was bought or granted"
                 )
             ref = (await lock_users(connection, [key]))[key]
-            await audit.record(connection, actor, Act("user.recompute", found.id, f"user:{user}"))
+            before = {"token": found.position.token}
             revisions = await self._recompute.users(connection, [ref], _cause(actor))
+            after = {"token": revisions[-1].position.token if revisions else found.position.token}
+            await audit.record(connection, actor, Act("user.recompute", found.id, f"user:{user}", None, before, after))
             return Recomputed((await projects.find_by_id(connection, found.id)).position, bool(revisions))
 
         return await self._on_project(project, work)
@@ -225,10 +255,18 @@ class Operations:
         """Have every user of a project computed again in the background; the job's id."""
 
         async def work(connection: AsyncConnection, found: Project) -> int:
-            await audit.record(connection, actor, Act("project.recompute", found.id, f"project:{project}"))
-            return await store.add_job(connection, found.id, _cause(actor).name, None)
+            return await _recompute_all_of(connection, found, actor)
 
         return await self._on_project(project, work)
+
+    async def recompute_all(self, actor: Actor) -> dict[ProjectId, int]:
+        """The same for every project; the jobs' ids by project."""
+
+        async def work(connection: AsyncConnection) -> dict[ProjectId, int]:
+            every = await projects.list_all(connection)
+            return {found.public_id: await _recompute_all_of(connection, found, actor) for found in every}
+
+        return await self._run(work)
 
     async def catalogue(self, project: str) -> catalogue_view.CatalogueView:
         """What was declared and what is in force."""
@@ -276,6 +314,13 @@ class Operations:
         result = await self._transactions.run(work)
         self._on_commit()
         return result
+
+
+async def _recompute_all_of(connection: AsyncConnection, project: Project, actor: Actor) -> int:
+    job_id = await store.add_job(connection, project.id, _cause(actor).name, None)
+    act = Act("project.recompute", project.id, f"project:{project.public_id}", after={"job": job_id})
+    await audit.record(connection, actor, act)
+    return job_id
 
 
 def _cause(actor: Actor) -> Cause:

@@ -66,9 +66,11 @@ async def create(
     return project
 
 
-async def list_all(connection: AsyncConnection) -> Sequence[Project]:
-    """Every project, by public id."""
-    return [_project(row) for row in await connection.execute(_LIST)]
+async def list_all(
+    connection: AsyncConnection, after: str | None = None, limit: int | None = None
+) -> Sequence[Project]:
+    """Every project, by public id; those behind `after`, at most `limit`."""
+    return [_project(row) for row in await connection.execute(_LIST, {"after": after, "limit": limit})]
 
 
 async def find(connection: AsyncConnection, public_id: str) -> Project:
@@ -172,7 +174,10 @@ _SELECT: Final = """
 SELECT id, public_id, name, epoch, revision, user_count, catalog_version, return_hosts, portal_configuration, created_at
 FROM projects
 """
-_LIST: Final = text(f"{_SELECT} ORDER BY public_id")
+_LIST: Final = text(f"""{_SELECT}
+WHERE CAST(:after AS text) IS NULL OR public_id > CAST(:after AS text)
+ORDER BY public_id LIMIT CAST(:limit AS bigint)
+""")
 _FIND: Final = text(f"{_SELECT} WHERE public_id = :public_id")
 _FIND_BY_ID: Final = text(f"{_SELECT} WHERE id = :id")
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, format_time, from_datetime
+from common.clock import Instant, format_time, from_datetime, to_datetime
 from common.identifiers import ProjectId
 from writer.db.transaction import Transactions
 from writer.domain.stripe.ownership import Unassigned
@@ -53,24 +53,34 @@ async def list_all(
     project: str | None,
     *,
     ended: bool,
+    after: tuple[Instant, str] | None = None,
     limit: int = MOST,
     ids: Sequence[str] | None = None,
 ) -> Sequence[UnassignedObject]:
     """Oldest first; of one project by its prices or metadata. `ended`: subscriptions that are over too.
 
-    `ids`: only those among them.
+    `after`: only what lies behind that one, by its `since` and id. `ids`: only those among them.
     """
-    parameters = {"project": project, "ended": ended, "limit": limit, "ids": None if ids is None else list(ids)}
+    place = {"since": None, "after": None} if after is None else {"since": to_datetime(after[0]), "after": after[1]}
+    wanted = {"ids": None if ids is None else list(ids)}
+    parameters = {"project": project, "ended": ended, "limit": limit, **place, **wanted}
     return [_one(row) for row in await connection.execute(_LIST, parameters)]
 
 
-async def find(transactions: Transactions, project: str | None, *, ended: bool) -> Sequence[UnassignedObject]:
+async def find(
+    transactions: Transactions,
+    project: str | None,
+    *,
+    ended: bool,
+    after: tuple[Instant, str] | None = None,
+    limit: int = MOST,
+) -> Sequence[UnassignedObject]:
     """The same; UnknownError `unknown_project` for one that is not there."""
 
     async def work(connection: AsyncConnection) -> Sequence[UnassignedObject]:
         if project is not None:
             await projects.find(connection, project)
-        return await list_all(connection, project, ended=ended)
+        return await list_all(connection, project, ended=ended, after=after, limit=limit)
 
     return await transactions.run(work)
 
@@ -132,6 +142,7 @@ FROM meant n LEFT JOIN LATERAL (
         LEFT JOIN projects j ON j.id = c.project_id
     WHERE i.id = n.id
 ) b ON true
-WHERE CAST(:project AS text) IS NULL OR n.metadata->>'project_id' = :project OR :project = ANY(b.projects)
+WHERE (CAST(:project AS text) IS NULL OR n.metadata->>'project_id' = :project OR :project = ANY(b.projects))
+    AND (CAST(:after AS text) IS NULL OR (n.since, n.id) > (CAST(:since AS timestamptz), :after))
 ORDER BY n.since, n.id LIMIT :limit
 """)

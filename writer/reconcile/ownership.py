@@ -4,7 +4,7 @@ A writer that died between a commit and what follows from it, an edit of a custo
 reason, the state alone tells.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,7 +57,8 @@ async def _customers(connection: AsyncConnection, after: str | None) -> Looked:
 def _misplaced_customer(row: Row[Any]) -> Misplaced | None:
     project = row.should_project
     held = {"user_id": row.user_id, "owner": _owner(row.project_id, row.ref_user)}
-    should = {"user_id": row.should_user, "owner": _owner(project, None if project is None else row.should_user)}
+    owner = None if project is None else row.should_user
+    should = {"user_id": row.should_user, "owner": _owner(project, _today(owner, row.ref_user, row.once))}
     differing = {name: [held[name], should[name]] for name in held if held[name] != should[name]}
     return Misplaced(row.id, differing, vouched=True) if differing else None
 
@@ -73,9 +74,15 @@ def _misplaced(row: Row[Any], known: Known) -> Misplaced | None:
     should = {"user_id": user, "project": owned.project_id, "unassigned": reason}
     for line in row.lines:
         held[line["id"]] = _owner(line["project_id"], line["user_id"])
-        should[line["id"]] = _owner(*(owned.owner_of(line["price_id"]) or (None, None)))
+        project, named = owned.owner_of(line["price_id"]) or (None, None)
+        should[line["id"]] = _owner(project, _today(named, line["user_id"], line["once"]))
     differing = {name: [held[name], should[name]] for name in held if held[name] != should[name]}
     return Misplaced(row.id, differing, vouched=owned.user_id is not None) if differing else None
+
+
+def _today(named: UserId | None, held: UserId | None, once: Collection[str]) -> UserId | None:
+    """Who somebody is by now: `held`, where the one who is named was merged into that user."""
+    return held if named in once else named
 
 
 def _owner(project_id: int | None, user: UserId | None) -> str | None:
@@ -101,7 +108,8 @@ FROM (SELECT * FROM {table} WHERE id > CAST(:after AS text) AND {condition}
 LEFT JOIN stripe_customers c ON c.id = h.customer_id
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('id', i.id, 'price_id', i.price_id, 'project_id', u.project_id,
-        'user_id', u.user_id) ORDER BY i.id) AS lines
+        'user_id', u.user_id, 'once', ARRAY(SELECT m.user_id FROM users m WHERE m.merged_into = u.id))
+        ORDER BY i.id) AS lines
     FROM {lines} i LEFT JOIN users u ON u.id = i.user_ref WHERE i.{parent} = h.id) l ON true
 ORDER BY h.id
 """)  # noqa: S608 - constants of ours
@@ -119,7 +127,7 @@ _HELD: Final[Mapping[Stage, TextClause]] = {
 
 _CUSTOMERS: Final = text(f"""
 SELECT c.id, c.user_id, u.project_id, u.user_id AS ref_user, owner.user_id AS should_user,
-    owner.project_id AS should_project
+    owner.project_id AS should_project, ARRAY(SELECT m.user_id FROM users m WHERE m.merged_into = u.id) AS once
 FROM (SELECT * FROM stripe_customers WHERE id > CAST(:after AS text) ORDER BY id LIMIT :most) c
 CROSS JOIN LATERAL ({rule("c.id")}) owner LEFT JOIN users u ON u.id = c.user_ref
 ORDER BY c.id

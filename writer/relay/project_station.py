@@ -11,6 +11,7 @@ from common.backoff import Backoff
 from common.identifiers import UserId
 from writer import outbox
 from writer.lineage import LAST_EPOCH
+from writer.operations import erasure
 from writer.relay.equipment import Equipment
 from writer.relay.inspection import Inspection
 from writer.relay.lease import Lease
@@ -233,6 +234,7 @@ class ProjectStation:
     async def _trim(self) -> bool:
         async with self._e.engine.begin() as connection:
             await outbox.trim(connection, self._id, keep_seconds=KEEP_SECONDS, keep_entries=KEEP_ENTRIES)
+            await erasure.forget_names(connection, self._id)
         await self._e.presences.forget_old(self.relay.lease.project)
         return True
 

@@ -38,7 +38,7 @@ async def test_a_project_is_listed_shown_and_changed(side: Operating) -> None:
     status, body = await side.call("PATCH", f"{PATH}/shop", {"portal_configuration": ""})
     assert (status, body["portal_configuration"]) == (200, None)
     assert (await side.call("GET", f"{PATH}/shop"))[1] == body
-    assert (await side.call("GET", PATH))[1] == {"projects": [body]}
+    assert (await side.call("GET", PATH))[1] == {"projects": [body], "next": None}
     assert await side.rows("SELECT count(*) FROM audit_log WHERE action = 'project.update'") == [(3,)]
 
 

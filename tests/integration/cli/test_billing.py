@@ -212,3 +212,43 @@ def test_migrate_brings_an_empty_database_up(empty_database_url: str) -> None:
     assert done.returncode == 0, done.stderr
     assert run("migrate", "--check").returncode == 0
     assert run("project", "list").returncode == 0
+
+
+def test_users_grants_apps_and_what_was_done(shop: Billing, tmp_path: Path) -> None:
+    """In bulk with a rehearsal; merged, erased; apps and keys; and the audit log knows of each."""
+    file = tmp_path / "testers.csv"
+    file.write_text("user_id,project_id,feature,value,reason\nann,shop,pro,,beta\nbob,shop,seats,5,beta\n", "utf-8")
+    assert shop.run("grant", "import", str(file), "--dry-run").stdout == "2 would be granted\n"
+    assert shop.json("grant", "list") == []
+    assert shop.run("grant", "import", str(file)).exit_code == 2
+    assert [row["outcome"] for row in shop.json("grant", "import", str(file), "--yes")["rows"]] == ["granted"] * 2
+    assert shop.run("grant", "import", str(file), "--yes").stdout == "2 were granted before\n"
+    assert [(one["user_id"], one["value"]) for one in shop.json("grant", "list", "--state", "active")] == [
+        ("bob", 5), ("ann", None),
+    ]  # fmt: skip
+    file.write_text("user_id,project_id,feature,reason\nann,none,pro,x\nbob,shop,nope,x\n,shop,pro,x\n", "utf-8")
+    refused = shop.run("grant", "import", str(file), "--yes")
+    assert (refused.exit_code, refused.stderr.count("line ")) == (1, 1)
+    assert "line 4: user_id must have" in refused.stderr
+
+    assert shop.json("user", "merge", "ann", "bob", "shop", "--yes")["moved"]["grants"] == 1
+    assert shop.json("user", "show", "bob", "shop")["merged_from"] == ["ann"]
+    assert "merged into" in shop.run("user", "search", "--project", "shop").stdout
+    assert shop.run("user", "erase", "bob", "shop").exit_code == 2
+    assert shop.json("user", "erase", "bob", "shop", "--yes")["counts"]["grants"] == 2
+    assert "no user bob" in shop.run("user", "show", "bob", "shop").stderr
+
+    shop.json("key", "create", "shop", "web")
+    assert "every good key was used" in shop.run("key", "unused").stdout
+    assert shop.json("app", "disable", "shop", "web", "--yes")["disabled_at"] is not None
+    assert "enable it first" in shop.run("key", "create", "shop", "web").stderr
+    assert shop.json("app", "rename", "shop", "web", "website")["app"] == "website"
+    assert shop.json("app", "enable", "shop", "website")["disabled_at"] is None
+    assert [one["app"] for one in shop.json("app", "list", "shop")] == ["website"]
+    assert set(shop.json("recompute", "--all")) == {"shop"}
+    done = shop.json("audit", "--actor", "cli:*", "--limit", "200")
+    assert {"app.update", "grant.create", "user.merge", "user.erase", "project.recompute"} <= {
+        one["action"] for one in done
+    }
+    assert "bob" not in json.dumps(done)
+    assert len(shop.json("audit", "--action", "app.*")) == 3

@@ -11,6 +11,7 @@ from common.http import middleware
 from tests.support.ingest import Ingest, opened
 from tests.support.operating import ADMIN, Operating, operating_side
 from writer.admin.claims import ClaimRoutes
+from writer.api.replies import REPLIES, Replies
 from writer.operations.claims import Claims
 
 
@@ -37,6 +38,7 @@ async def claiming(desk: Desk) -> AsyncIterator[TestClient[web.Request, web.Appl
     common = (ingest.engine, ingest.transactions, ingest.recompute)
     desk_of_claims = Claims(*common, ingest.applier, ingest.stripe, ingest.relay.notify, livemode=False)
     app = web.Application(middlewares=[middleware])
+    app[REPLIES] = Replies(ingest.engine)
     app.add_routes(ClaimRoutes(side.auth, desk_of_claims).routes())
     async with TestClient(TestServer(app), headers=ADMIN) as client:
         yield client

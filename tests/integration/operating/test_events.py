@@ -69,7 +69,7 @@ async def _ids(desk: Desk, query: str) -> list[str]:
         ("GET", "/api/v1/admin/events?limit=0", None, 400, "invalid_limit"),
         ("GET", "/api/v1/admin/events?limit=all", None, 400, "invalid_limit"),
         ("GET", "/api/v1/admin/events?since=now", None, 400, "invalid_time"),
-        ("GET", "/api/v1/admin/events?after=evt_none", None, 404, "unknown_event"),
+        ("GET", "/api/v1/admin/events?after=evt_none", None, 400, "invalid_cursor"),
         ("GET", "/api/v1/admin/events/evt_none", None, 404, "unknown_event"),
         ("POST", REPLAY, {"event_id": "evt_none"}, 404, "unknown_event"),
         ("POST", REPLAY, {"event_id": "evt_1", "type": "invoice.*"}, 400, "invalid_body"),

@@ -20,6 +20,7 @@ from tests.support.operating import ADMIN, ADMIN_KEY
 from tests.support.reconciling import ACTOR, Office
 from tests.support.waiting import eventually
 from writer.admin.reconcile import ReconcileRoutes
+from writer.api.replies import REPLIES, Replies
 from writer.auth import Authenticator
 from writer.reconcile.nightly import Nightly
 from writer.reconcile.requests import ReconcileRequests
@@ -36,6 +37,7 @@ async def client(office: Office) -> AsyncIterator[TestClient[Any, Any]]:
     ingest = office.town.ingest
     auth = Authenticator(ingest.engine, (Secret(ADMIN_KEY),), ingest.clock)
     app = web.Application(middlewares=[middleware])
+    app[REPLIES] = Replies(ingest.engine)
     app.add_routes(ReconcileRoutes(auth, ReconcileRequests(ingest.transactions, lambda: None)).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -59,9 +61,9 @@ async def test_begun_and_read_over_the_api(office: Office, client: TestClient[An
     assert bought.id in {one["object_id"] for one in shown["findings"]}
     only = await (await client.get(f"{PATH}/{run['run_id']}?finding=repaired", headers=ADMIN)).json()
     assert only["findings"] == []
-    listed = await (await client.get(PATH, headers=ADMIN)).json()
-    assert [one["run_id"] for one in listed["runs"]] == [full["run_id"], run["run_id"]]
-    page = await (await client.get(f"{PATH}?before={full['run_id']}&limit=1", headers=ADMIN)).json()
+    listed = await (await client.get(f"{PATH}?limit=1", headers=ADMIN)).json()
+    assert [one["run_id"] for one in listed["runs"]] == [full["run_id"]]
+    page = await (await client.get(f"{PATH}?after={listed['next']}&limit=1", headers=ADMIN)).json()
     assert [one["run_id"] for one in page["runs"]] == [run["run_id"]]
 
 
@@ -72,7 +74,7 @@ async def test_begun_and_read_over_the_api(office: Office, client: TestClient[An
         ("/x", 400, "invalid_run_id"),
         ("/99999999999999999999", 400, "invalid_run_id"),
         ("?limit=0", 400, "invalid_limit"),
-        ("?before=x", 400, "invalid_run_id"),
+        ("?after=x", 400, "invalid_cursor"),
         ("/7?finding=lost", 400, "invalid_finding"),
     ],
 )

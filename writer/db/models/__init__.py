@@ -22,7 +22,7 @@ from writer.db.models.entitlements import (
     Outbox,
     RelayLease,
 )
-from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
+from writer.db.models.operations import AuditLog, IdempotentRequest, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
 from writer.db.models.stripe import (
     EventCursor,
@@ -47,6 +47,7 @@ __all__ = [
     "EntitlementHistory",
     "EventCursor",
     "Feature",
+    "IdempotentRequest",
     "Invoice",
     "Lineage",
     "ManualGrant",

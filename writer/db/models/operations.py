@@ -104,3 +104,29 @@ class AuditLog(Base):
     before: Mapped[Any | None]
     after: Mapped[Any | None]
     origin: Mapped[str | None] = mapped_column(comment="The caller's address, where there was one")
+
+
+class IdempotentRequest(Base):
+    """An admin write with an idempotency key, and what it was answered."""
+
+    __tablename__ = "idempotent_requests"
+    __table_args__ = (
+        CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint_length"),
+        Index("ix_idempotent_requests_created_at", "created_at"),
+        {"comment": "Admin writes with an Idempotency-Key, kept for a day. Refusals change nothing and are not kept."},
+    )
+
+    key: Mapped[str] = mapped_column(primary_key=True, comment="As the caller sent it")
+    fingerprint: Mapped[bytes] = mapped_column(comment="SHA-256 of method, path, query and body")
+    claim: Mapped[str] = mapped_column(comment="Which attempt works on it, or did last")
+    claimed_until: Mapped[datetime] = mapped_column(
+        comment="Until then nobody else may; after that, anybody, unless acted_at is set"
+    )
+    acted_at: Mapped[datetime | None] = mapped_column(
+        comment="Set in the act's own transaction: from then on it is never carried out again"
+    )
+    status: Mapped[int | None] = mapped_column(Integer, comment="What was answered; null: nothing yet, or it is lost")
+    media: Mapped[str | None]
+    headers: Mapped[dict[str, Any] | None]
+    body: Mapped[bytes | None] = mapped_column(comment="Without what is shown only once")
+    created_at: Mapped[Recorded]

@@ -86,6 +86,7 @@ class App(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     created_at: Mapped[Recorded]
+    disabled_at: Mapped[datetime | None] = mapped_column(comment="Set: none of its keys is good")
 
 
 class ApiKey(Base):
@@ -117,6 +118,8 @@ class User(Base):
     __table_args__ = (
         UniqueConstraint("project_id", "user_id"),
         CheckConstraint("char_length(user_id) BETWEEN 1 AND 255", name="user_id_length"),
+        Index("ix_users_erased_at", "erased_at", postgresql_where=text("erased_at IS NOT NULL")),
+        Index("ix_users_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         {
             "comment": "Locked before a user's sources are read or written, so that two sources of one user cannot miss each other."
         },
@@ -126,3 +129,11 @@ class User(Base):
     project_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("projects.id"))
     user_id: Mapped[str] = mapped_column(comment="{u} in keys: a person, an organisation, a device")
     created_at: Mapped[Recorded]
+    merged_into: Mapped[int | None] = mapped_column(
+        BigInteger,
+        ForeignKey("users.id", name="fk_users_merged_into_users"),
+        comment="The user who this one turned out to be, whose is whatever names this one; null: nobody else",
+    )
+    erased_at: Mapped[datetime | None] = mapped_column(
+        comment="Set: user_id is a pseudonym, and nothing tells whose it was"
+    )

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from common.clock import SECOND, Instant
+from common.clock import SECOND, Instant, parse_time
 
 SKEW: Final = 2 * SECOND
 """How far an event's `created` and a response's `Date` may lie apart and still leave the order open."""
+
+
+CLOSED: Final = parse_time("9999-12-30T00:00:00Z")
+"""What an object is as of, of which nothing is to be heard any more: later than anything."""
 
 
 class Verdict(StrEnum):
@@ -28,6 +32,11 @@ class Watermark:
 
     event_created: Instant | None = None
     fetched_at: Instant | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing that Stripe says of the object counts any more: its user was erased."""
+        return self.fetched_at is not None and self.fetched_at >= CLOSED
 
     def event(self, created: Instant) -> Verdict:
         """What the payload of an event of `created` is."""
