@@ -41,6 +41,7 @@ from writer.db.engine import create_engine, create_read_engine
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.event_counts import EventCounts
+from writer.figures import FigureRoutes
 from writer.gateway.metrics import StripeMetrics
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.shared_rate_limit import SharedLimiter
@@ -130,6 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *_ingest(core, stripe, pipeline, background, stack).routes(),
                 *_checkout(core, stripe).routes(),
                 *Reads(core.engine, core.auth, core.clock).routes(),
+                *FigureRoutes(core.auth, core.operations, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
                 *_admin(core, stripe, presences),

@@ -22,6 +22,7 @@ from writer.apply.mirror import CatalogueMirror
 from writer.apply.preparation import Preparation
 from writer.db.transaction import Transactions
 from writer.domain.stripe.event import Event
+from writer.domain.stripe.invoice import carries_all_lines
 from writer.domain.stripe.kinds import ObjectKind
 from writer.domain.stripe.session import needs_lines
 from writer.domain.stripe.subscription import is_whole
@@ -283,6 +284,8 @@ def _carries_all(event: Event) -> bool:
             return is_whole(payload)
         case ObjectKind.SESSION:
             return not needs_lines(payload)
+        case ObjectKind.INVOICE:
+            return carries_all_lines(payload)
         case ObjectKind.PRODUCT:
             return bool(payload.get("deleted"))  # else its features are missing, and only a fetch is dated as a whole
         case _:

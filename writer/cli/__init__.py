@@ -10,6 +10,7 @@ from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.events import events
+from writer.cli.figures import figures
 from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
@@ -39,6 +40,7 @@ for _command in (
     verify,
     events,
     history,
+    figures,
     unassigned,
     claim,
     stripe,

@@ -79,6 +79,8 @@ class StripeLists:
             await self._pages.fill(one["items"], "/v1/subscription_items", {"subscription": one["id"]})
         elif one["object"] == "checkout.session":
             await self._pages.fill(lines_of(one), f"/v1/checkout/sessions/{escaped(one['id'])}/line_items", {})
+        elif one["object"] == "invoice":
+            await self._pages.fill_lines(one)
         elif one["object"] == "product":
             await self._product_features.fill(one)
 

@@ -21,11 +21,12 @@ from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
 from writer.documents import Documents
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
+from writer.operations import audit, catalogue_plan, catalogue_view, figures, grants, keys, projects
 from writer.operations.audit import Act, Actor
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
+from writer.operations.figures import Figures, Period
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
@@ -129,6 +130,15 @@ class Operations:
         async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
             question = history.Question(await projects.find(connection, project), user, feature)
             return await history.changes(connection, question, until, limit)
+
+        return await self._readings.run(work)
+
+    async def figures(self, period: Period, project: str | None = None) -> Sequence[Figures]:
+        """What a project earned, or each of them."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Figures]:
+            one = None if project is None else (await projects.find(connection, project)).id
+            return await figures.read(connection, period, one)
 
         return await self._readings.run(work)
 
