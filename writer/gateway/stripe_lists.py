@@ -30,6 +30,7 @@ class Listing(StrEnum):
     """In any state; each brings its customer."""
     OPEN_INVOICES = "open_invoices"
     INVOICES = "invoices"
+    """Each with its payments."""
     SESSIONS = "sessions"
     """Complete checkout sessions with their lines and payment intents."""
     REFUNDS = "refunds"
@@ -96,7 +97,7 @@ _LISTS: Final[Mapping[Listing, tuple[str, Mapping[str, Any]]]] = {
     Listing.OPEN_SUBSCRIPTIONS: ("/v1/subscriptions", _CUSTOMER),
     Listing.SUBSCRIPTIONS: ("/v1/subscriptions", {"status": "all", **_CUSTOMER}),
     Listing.OPEN_INVOICES: ("/v1/invoices", {"status": "open"}),
-    Listing.INVOICES: ("/v1/invoices", {}),
+    Listing.INVOICES: ("/v1/invoices", {"expand": ["data.payments"]}),
     Listing.SESSIONS: (
         "/v1/checkout/sessions",
         {"status": "complete", "expand": ["data.line_items", "data.payment_intent"]},
