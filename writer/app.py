@@ -8,13 +8,13 @@ from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.background import Tasks
 from common.clock import Clock, SystemClock
 from common.http import middleware
-from common.identifiers import UserId
 from common.listening import listening
+from common.redis_nodes import Nodes
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.claims import ClaimRoutes
 from writer.admin.entitlements import EntitlementRoutes
@@ -40,7 +40,6 @@ from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine, create_read_engine
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.event_counts import EventCounts
 from writer.figures import FigureRoutes
 from writer.gateway.metrics import StripeMetrics
 from writer.gateway.rate_limit import Urgency
@@ -53,15 +52,15 @@ from writer.intake import Intake
 from writer.lineage import LineageKeeper
 from writer.operations.claims import Claims
 from writer.operations.operations import Operations
-from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
 from writer.reads import Reads
-from writer.recompute import Recompute, UserKey, lock_users
+from writer.recompute import Recompute
 from writer.reconcile.assembly import Station, worker
 from writer.reconcile.nightly import Nightly
 from writer.reconcile.requests import ReconcileRequests
 from writer.relay.backlog import Backlog
+from writer.relay.equipment import recomputing
 from writer.relay.heads import Heads
 from writer.relay.metrics import RelayMetrics
 from writer.relay.presence import Presences
@@ -71,6 +70,7 @@ from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
 from writer.sweep import assembly as sweeping
+from writer.telemetry import assembly as telemetry
 from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
@@ -90,6 +90,8 @@ class _Core:
     registry: CollectorRegistry
     engine: AsyncEngine
     readings: Readings
+    redis: Nodes
+    """For what is of no consequence: it keeps off the connection that publishes."""
     relay: Wakeup
     relay_metrics: RelayMetrics
     lineage: LineageKeeper
@@ -128,7 +130,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),
-                *_ingest(core, stripe, pipeline, background, stack).routes(),
+                *_ingest(core, stripe, pipeline, background).routes(),
                 *_checkout(core, stripe).routes(),
                 *Reads(core.engine, core.auth, core.clock).routes(),
                 *FigureRoutes(core.auth, core.operations, core.clock).routes(),
@@ -138,6 +140,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *_reconcile(core, stripe, pipeline, background).routes(),
             ]
         )
+        observed = telemetry.Observed(core.registry, core.engine, core.readings, core.auth, core.recompute)
+        telemetry.observe(observed, app, core.redis, background)
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
         address = await stack.enter_async_context(listening(app, settings.listen))
@@ -154,6 +158,8 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
     if replica is not None:
         stack.push_async_callback(replica.dispose)
     readings = Readings(engine, replica)
+    redis = UrlConnector(settings.redis_url).nodes(1)
+    stack.push_async_callback(redis.aclose)
     relay_metrics = RelayMetrics(registry)
     lineage = LineageKeeper(engine, relay_metrics, relay.notify, clock)
     transactions = Transactions(engine, lineage)
@@ -169,6 +175,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         registry=registry,
         engine=engine,
         readings=readings,
+        redis=redis,
         relay=relay,
         relay_metrics=relay_metrics,
         lineage=lineage,
@@ -190,17 +197,8 @@ async def _look_at_the_database(core: _Core) -> None:
 
 
 def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
-    async def recompute_user(project_id: int, user: UserId) -> list[Revision]:
-        async def work(connection: AsyncConnection) -> list[Revision]:
-            refs = await lock_users(connection, [UserKey(project_id, user)])
-            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"))
-
-        revisions = await core.transactions.run(work)
-        if revisions:
-            core.relay.notify()
-        return revisions
-
     settings = RelaySettings(UrlConnector(core.settings.redis_url), core.settings.instance, core.settings.cache_ttl)
+    recompute_user = recomputing(core.transactions, core.recompute, core.relay)
     station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
     background.start("relay", station.run)
     return station.presences
@@ -229,15 +227,10 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
     return pipeline
 
 
-def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
+def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> Webhook:
     settings = core.settings
-    redis = UrlConnector(settings.redis_url).nodes(
-        1
-    )  # what is of no consequence keeps off the connection that publishes
-    stack.push_async_callback(redis.aclose)
-    trace = RedisTrace(redis, core.clock)
+    trace = RedisTrace(core.redis, core.clock)
     background.start("webhook trace", trace.run)
-    background.start("event counts", EventCounts(core.readings, core.registry).run)
     inbox, livemode = Inbox(core.engine, settings.instance, settings.event_claim), settings.stripe.livemode
     intake = Intake(inbox, pipeline, trace, livemode=livemode)
     station = sweeping.Station(core.engine, core.transactions, core.clock, core.registry, settings.instance)
