@@ -28,7 +28,7 @@ class Trail:
     """The span that goes on, as the W3C writes it."""
 
     def __bool__(self) -> bool:
-        return self != _NONE
+        return self != NOWHERE
 
     @property
     def trace_id(self) -> str | None:
@@ -59,9 +59,10 @@ class Trail:
         return {name: value for name, value in parts.items() if value is not None}
 
 
-_NONE: Final = Trail()
+NOWHERE: Final = Trail()
+"""Nothing is known of where it came from."""
 
-_current: Final = ContextVar("trail", default=_NONE)
+_current: Final = ContextVar("trail", default=NOWHERE)
 
 
 def current() -> Trail:

@@ -20,6 +20,7 @@ from writer.admin.claims import ClaimRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
 from writer.admin.history import HistoryRoutes
+from writer.admin.log_level import LogLevelRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.admin.reconcile import ReconcileRoutes
 from writer.admin.sidecars import SidecarRoutes
@@ -71,6 +72,7 @@ from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
 from writer.sweep import assembly as sweeping
 from writer.telemetry import assembly as telemetry
+from writer.telemetry.log_levels import FollowedLevels
 from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
@@ -142,6 +144,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         )
         observed = telemetry.Observed(core.registry, core.engine, core.readings, core.auth, core.recompute)
         telemetry.observe(observed, app, core.redis, background)
+        background.start("log levels", FollowedLevels(core.operations.log_levels).run)
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
         address = await stack.enter_async_context(listening(app, settings.listen))
@@ -266,6 +269,7 @@ def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.Route
         *HistoryRoutes(core.auth, core.operations, core.clock).routes(),
         *ClaimRoutes(core.auth, claims).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
+        *LogLevelRoutes(core.auth, core.operations.log_levels, core.settings.log_level).routes(),
     ]
 
 

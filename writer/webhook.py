@@ -108,7 +108,7 @@ class Webhook:
         try:
             stored = await self._intake.take(event, body, Origin.WEBHOOK)
         except DATABASE_FAULTS as error:
-            _log.warning("webhook not stored type=%s event=%s error=%s", event.type, event.id, type(error).__name__)
+            _log.warning("webhook not stored type=%s event_id=%s error=%s", event.type, event.id, type(error).__name__)
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "database_unavailable",
@@ -124,10 +124,12 @@ class Webhook:
         self._received.labels(label, stored.value).inc()
         self._lag.observe(max(0.0, (self._signer.clock.now() - event.created) / SECOND))
         ignored = self._intake.ignored(event)
-        reason = "" if ignored is None else f" reason={ignored.value!r}"
-        _log.info(
-            "webhook %s type=%s event=%s object=%s%s", stored.value, event.type, event.id, event.object_id, reason
-        )
+        words = "webhook %s type=%s event_id=%s object=%s"
+        facts = (stored.value, event.type, event.id, event.object_id)
+        if ignored is None:
+            _log.info(words, *facts)
+        else:
+            _log.info(f"{words} reason=%r", *facts, ignored.value)
 
 
 def _parse(body: bytes) -> Event:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common import tracing
 from common.clock import Instant
 from writer.apply import objects
 from writer.apply.assignment import Assignment
@@ -221,7 +222,8 @@ class Applier:
                 await settle(connection, result)
             return result, written.revised
 
-        result, revised = await self._transactions.run(work)
+        with tracing.span("apply transaction", kind_of_object=state.kind.value):
+            result, revised = await self._transactions.run(work)
         if revised:
             self._relay.notify()
         if result is None or result.outcome is Outcome.SUPERSEDED:

@@ -14,6 +14,7 @@ from writer.cli.figures import figures
 from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
+from writer.cli.log_level import log_level
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
 from writer.cli.stripe import stripe
@@ -41,6 +42,7 @@ for _command in (
     events,
     history,
     figures,
+    log_level,
     unassigned,
     claim,
     stripe,

@@ -6,6 +6,8 @@ import click
 import orjson
 
 from common.clock import Instant, TimeError, parse_time
+from common.log_levels import MOST_SECONDS
+from common.settings import Reader
 
 
 class _Time(click.ParamType[Instant]):
@@ -30,5 +32,18 @@ class _Value(click.ParamType[Any]):
         return parsed if isinstance(parsed, int | dict | str) and not isinstance(parsed, bool) else value
 
 
+class _Duration(click.ParamType[int]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Whole seconds out of a number with a unit, as settings are written."""
+        reader = Reader({self.name: str(value)})
+        seconds = reader.duration(self.name, None, least=1, most=MOST_SECONDS)
+        for fault in reader.faults:
+            self.fail(fault.removeprefix(f"{self.name} "), param, ctx)
+        return round(seconds)
+
+
 TIME = _Time()
+DURATION = _Duration()
 VALUE = _Value()

@@ -16,7 +16,9 @@ import aiohttp
 import orjson
 import stripe
 
+from common import tracing
 from common.clock import SECOND, Clock, Instant, from_datetime
+from common.tracing import Kind
 from writer.gateway.breaker import Breaker
 from writer.gateway.errors import (
     RateLimitedError,
@@ -169,7 +171,8 @@ class StripeTransport:
         async with self._limiter.turn(urgency):
             sent_at = asyncio.get_running_loop().time()
             try:
-                reply = await self._once(method, path, params)
+                with tracing.span(f"Stripe {operation}", Kind.CLIENT):
+                    reply = await self._once(method, path, params)
             except StripeRefusedError:
                 self._note(operation, Outcome.REFUSED)
                 raise

@@ -30,6 +30,7 @@ from writer.operations.figures import Figures, Period
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
+from writer.operations.log_levels import AskedLevels
 from writer.operations.projects import Changes, Project
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
@@ -70,6 +71,7 @@ class Operations:
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
+        self.log_levels = AskedLevels(transactions)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:

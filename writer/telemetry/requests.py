@@ -9,7 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from common import tracing
 from common.problems import Problem
+from common.tracing import Kind, Span
 from common.trail import Trail, current, followed
 
 REQUEST_ID: Final = "X-Request-ID"
@@ -72,12 +74,14 @@ class Requests:
             method, route = _named(request)
             status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
             began = perf_counter()
-            with followed(trail):
+            with followed(trail), tracing.span(f"{method} {route}", Kind.SERVER) as span:
                 try:
                     response = await handler(request)
                     status = response.status
                     return response
                 finally:
+                    if span is not None:
+                        _describe(span, method, route, status)
                     self._answered.labels(method, route, status).inc()
                     self._seconds.labels(method, route).observe(perf_counter() - began)
 
@@ -88,6 +92,13 @@ def _named(request: web.Request) -> tuple[str, str]:
     resource = request.match_info.route.resource
     method = request.method if request.method in _METHODS else "other"
     return method, _UNMATCHED if resource is None else resource.canonical
+
+
+def _describe(span: Span, method: str, route: str, status: int) -> None:
+    """As OpenTelemetry names it."""
+    span.note("http.request.method", method)
+    span.note("http.route", route)
+    span.note("http.response.status_code", status)
 
 
 async def _give_back(_: web.Request, response: web.StreamResponse) -> None:

@@ -101,7 +101,7 @@ def _described(registry: CollectorRegistry) -> list[Described]:
 def _each(registry: CollectorRegistry) -> Iterator[Described]:
     for collector in registry._collector_to_names:
         for family in collector.collect():
-            labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+            labels: Any = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
             name = f"{family.name}_total" if family.type == "counter" else family.name
             yield Described(name, family.type, tuple(labels), family.documentation.rstrip("."))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from common.logs import LogLevel, configure
+from common.logs import LogFormat, LogLevel, configure
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
     handlers, level = list(root.handlers), root.level
 
     def say(words: str, *parts: object, error: Exception | None = None) -> str:
-        configure(LogLevel.INFO)
+        configure(LogLevel.INFO, LogFormat.TEXT)
         logging.getLogger("writer").error(words, *parts, exc_info=error)
         return capsys.readouterr().out
 

@@ -23,7 +23,7 @@ from writer.db.models.entitlements import (
     Outbox,
     RelayLease,
 )
-from writer.db.models.operations import AuditLog, RecomputeJob, WebhookEvent
+from writer.db.models.operations import AskedLogLevel, AuditLog, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
 from writer.db.models.stripe import (
     EventCursor,
@@ -37,6 +37,7 @@ from writer.db.models.stripe import (
 __all__ = [
     "ApiKey",
     "App",
+    "AskedLogLevel",
     "AuditLog",
     "Base",
     "CatalogVersion",
