@@ -11,8 +11,8 @@ from writer.db.readings import Readings
 from writer.operations import figures
 from writer.supervision import DATABASE_FAULTS, Outage, jittered
 
-_EVERY_SECONDS: Final = 15.0
-_COUNTED_EVERY: Final = 4
+_EVERY_SECONDS: Final = 5.0
+_COUNTED_EVERY: Final = 12
 """Subscriptions are counted each so many rounds: it takes a look at all of them."""
 
 
@@ -21,6 +21,7 @@ class ProjectCounts:
 
     def __init__(self, readings: Readings, registry: CollectorRegistry) -> None:
         self._readings = readings
+        self._known: set[str] = set()
         self._outage = Outage("Postgres, for counting by project")
         self._revision = Gauge(
             "billing_project_revision", "The last committed revision of a project", ["project"], registry=registry
@@ -44,11 +45,13 @@ class ProjectCounts:
             await asyncio.sleep(jittered(_EVERY_SECONDS))
 
     async def read(self, *, counting: bool) -> None:
-        """Read once; subscriptions too with `counting`."""
-        for row in await self._readings.run(_heads):
+        """Read once; subscriptions too with `counting`, or where a project is new."""
+        heads = await self._readings.run(_heads)
+        for row in heads:
             self._revision.labels(row.public_id).set(row.revision)
             self._users.labels(row.public_id).set(row.user_count)
-        if counting:
+        known, self._known = self._known, {row.public_id for row in heads}
+        if counting or self._known - known:
             for project, count in (await self._readings.run(figures.active_subscriptions)).items():
                 self._active.labels(project).set(count)
 

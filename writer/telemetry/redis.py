@@ -15,7 +15,7 @@ from writer.supervision import jittered
 
 _log = logging.getLogger(__name__)
 
-_EVERY_SECONDS: Final = 15.0
+_EVERY_SECONDS: Final = 10.0
 
 
 class RedisStatistics(Collector):

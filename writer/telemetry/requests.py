@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from common import tracing
 from common.problems import Problem
 from common.tracing import Kind, Span
-from common.trail import Trail, current, followed
+from common.trail import Trail, followed
 
 REQUEST_ID: Final = "X-Request-ID"
 
+_TRAIL: Final = web.RequestKey("trail", Trail)
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 _WRONG_KEYS: Final = frozenset({"admin_key_required", "project_key_required", "wrong_project"})
 _UNMATCHED: Final = "unmatched"
@@ -71,6 +72,7 @@ class Requests:
         @web.middleware
         async def observed(request: web.Request, handler: _Handler) -> web.StreamResponse:
             trail = Trail.of_request(request.headers.get(REQUEST_ID), request.headers.get("traceparent"))
+            request[_TRAIL] = trail
             method, route = _named(request)
             status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
             began = perf_counter()
@@ -101,7 +103,6 @@ def _describe(span: Span, method: str, route: str, status: int) -> None:
     span.note("http.response.status_code", status)
 
 
-async def _give_back(_: web.Request, response: web.StreamResponse) -> None:
-    request_id = current().request_id
-    if request_id is not None:
+async def _give_back(request: web.Request, response: web.StreamResponse) -> None:
+    if _TRAIL in request and (request_id := request[_TRAIL].request_id):
         response.headers[REQUEST_ID] = request_id
