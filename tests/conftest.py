@@ -1,3 +1,9 @@
 """What every test may ask for."""
 
-pytest_plugins = ["tests.support.skips", "tests.support.tools", "tests.support.postgres", "tests.support.redis"]
+pytest_plugins = [
+    "tests.support.secrecy",
+    "tests.support.skips",
+    "tests.support.tools",
+    "tests.support.postgres",
+    "tests.support.redis",
+]
