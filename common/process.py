@@ -12,11 +12,13 @@ from typing import Protocol, TypeVar
 
 import uvloop
 
-from common import tracing
+from common import lean, tracing
 from common.logs import LogFormat, LogLevel, configure
 from common.settings import SettingsError
 
 _log = logging.getLogger(__name__)
+
+lean.leave_out()  # now: what this module is imported for is imported after it
 
 
 class Settings(Protocol):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from common import lean
 from common.settings import Reader
 from common.trail import Trail, current, followed
 
@@ -71,7 +72,8 @@ def opened(service: str, *, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    from common.otel import OpenTelemetry  # noqa: PLC0415 - some 15 MB that only those pay who want it
+    lean.let_in()
+    from common.otel import OpenTelemetry  # noqa: PLC0415 - some 8 MB that only those pay who want it
 
     _tracer = OpenTelemetry(service)
     try:

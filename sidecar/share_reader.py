@@ -1,4 +1,4 @@
-"""`python -m sidecar.share_reader`: a process that reads its share of a project's documents from Redis, and packs them.
+"""A process of its own that reads its share of a project's documents from Redis, and packs them.
 
 A million documents are more than one core can read in the time in which an app should start. So the sidecar starts a
 process for each core, and each takes the users of some of the pages: it walks the users set, gets its documents, and
@@ -230,7 +230,3 @@ def main() -> int:
         return 1
     reader.write(sys.stdout.buffer)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -32,6 +32,9 @@ WORTH_IT: Final = 20_000
 _MOST_PROCESSES: Final = 4  # more would only wait for Redis, which has one core
 _SECONDS: Final = 30.0
 _USERS_A_SECOND: Final = 5_000  # whoever is slower than that is stuck
+_PROGRAM: Final = (
+    "from common import lean; lean.leave_out(); from sidecar.share_reader import main; raise SystemExit(main())"
+)
 _LIMIT: Final = 1024 * 1024
 
 
@@ -96,9 +99,8 @@ async def _read(job: Job) -> _Share:
 
 
 async def _start(interpreter: str) -> Process:
-    module = ("-m", "sidecar.share_reader")
     starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(interpreter, *module, stdin=PIPE, stdout=PIPE, limit=_LIMIT)
+        asyncio.create_subprocess_exec(interpreter, "-c", _PROGRAM, stdin=PIPE, stdout=PIPE, limit=_LIMIT)
     )
     try:
         return await asyncio.shield(starting)
