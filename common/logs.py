@@ -74,7 +74,8 @@ class _Text(logging.Formatter):
         return _time(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        followed = "".join(f" {name}={value}" for name, value in _followed(current()) if f"{name}=" not in record.msg)
+        said = str(record.msg)
+        followed = "".join(f" {name}={value}" for name, value in _followed(current()) if f"{name}=" not in said)
         # One event is one line: what comes from outside can neither begin another nor steer a terminal.
         return _CONTROL.sub(_escaped, super().formatMessage(record) + followed)
 

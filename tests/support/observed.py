@@ -134,49 +134,43 @@ async def observed(database_url: str, redis_url: str, logs: Path) -> AsyncIterat
         taking = await stack.enter_async_context(TestServer(app))
         standin = await stack.enter_async_context(StripeStandIn(Options(retry_scale=1e-3)))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        keyring, ports = Keyring.new(), [free_port() for _ in range(3)]
-        url, answers, management = (f"http://127.0.0.1:{port}" for port in ports)
-        shared = {
-            "REDIS_URL": redis_url,
-            "LOG_FORMAT": "json",
-            "LOG_LEVEL": "INFO",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": str(taking.make_url("/")).rstrip("/"),
-            "OTEL_EXPORTER_OTLP_HEADERS": f"x-collector-key={COLLECTORS_KEY}",
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-        }
-        writer = Service(
-            ServiceConfig(
-                "writer", "writer", logs / "writer.log", f"{url}/ready",
-                env={
-                    **shared, "DATABASE_URL": database_url, "STRIPE_SECRET_KEY": STRIPE_KEY,
-                    "STRIPE_WEBHOOK_SECRET": keyring.webhook, "STRIPE_API_BASE": standin.url, "STRIPE_MAX_RPS": "100",
-                    "ADMIN_API_KEY": keyring.admin, "WRITER_LISTEN": f"127.0.0.1:{ports[0]}",
-                },
-            )
-        )  # fmt: skip
-        stack.push_async_callback(writer.close)
-        await writer.start()
+        keyring, listen = Keyring.new(), [f"127.0.0.1:{free_port()}" for _ in range(3)]
+        url, answers, management = (f"http://{address}" for address in listen)
+        shared = {"REDIS_URL": redis_url, "LOG_FORMAT": "json", **_spans_to(str(taking.make_url("/")).rstrip("/"))}
+        for_writer = {
+            "DATABASE_URL": database_url, "STRIPE_SECRET_KEY": STRIPE_KEY, "STRIPE_WEBHOOK_SECRET": keyring.webhook,
+            "STRIPE_API_BASE": standin.url, "STRIPE_MAX_RPS": "100", "ADMIN_API_KEY": keyring.admin,
+            "WRITER_LISTEN": listen[0],
+        }  # fmt: skip
+        await _started(stack, "writer", url, logs, {**shared, **for_writer})
         stripe = Stripe(Endpoint(session, standin.url, STRIPE_KEY))
         await stripe.control("endpoints", url=f"{url}/api/v1/webhooks/stripe", secret=keyring.webhook)
         admin = Endpoint(session, url, keyring.admin)
         prices = await seed_stripe(stripe, NOTES)
         keyring = await seed_writer(admin, NOTES, keyring)
         await until_sold(admin, NOTES, prices)
-        sidecar = Service(
-            ServiceConfig(
-                "sidecar", "sidecar", logs / "sidecar.log", f"{management}/ready",
-                env={
-                    **shared, "SIDECAR_PROJECT": "notes", "SIDECAR_API_KEY": keyring.projects["notes"],
-                    "WRITER_URL": url, "SIDECAR_LISTEN": f"127.0.0.1:{ports[1]}",
-                    "SIDECAR_MANAGEMENT_LISTEN": f"127.0.0.1:{ports[2]}",
-                },
-            )
-        )  # fmt: skip
-        stack.push_async_callback(sidecar.close)
-        await sidecar.start()
-        passwords = [password for one in (database_url, redis_url) if (password := urlsplit(one).password)]
+        for_sidecar = {
+            "SIDECAR_PROJECT": "notes", "SIDECAR_API_KEY": keyring.projects["notes"], "WRITER_URL": url,
+            "SIDECAR_LISTEN": listen[1], "SIDECAR_MANAGEMENT_LISTEN": listen[2],
+        }  # fmt: skip
+        await _started(stack, "sidecar", management, logs, {**shared, **for_sidecar})
+        passwords = {password for one in (database_url, redis_url) if (password := urlsplit(one).password)}
         kept = frozenset({keyring.admin, keyring.webhook, *keyring.projects.values(), STRIPE_KEY, COLLECTORS_KEY})
         yield Observed(
             session, collector, url, management, answers, database_url, stripe, prices.subscription, keyring,
-            kept | {*passwords}, logs,
+            kept | passwords, logs,
         )  # fmt: skip
+
+
+def _spans_to(endpoint: str) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-collector-key={COLLECTORS_KEY}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+
+
+async def _started(stack: AsyncExitStack, name: str, url: str, logs: Path, settings: dict[str, str]) -> None:
+    service = Service(ServiceConfig(name, name, logs / f"{name}.log", f"{url}/ready", env=settings))
+    stack.push_async_callback(service.close)
+    await service.start()

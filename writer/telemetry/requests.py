@@ -79,6 +79,10 @@ class Requests:
             with followed(trail), tracing.span(f"{method} {route}", Kind.SERVER) as span:
                 try:
                     response = await handler(request)
+                except web.HTTPException as error:  # a redirect, as all others were made problems
+                    status = error.status
+                    raise
+                else:
                     status = response.status
                     return response
                 finally:

@@ -149,8 +149,7 @@ async def test_passing_faults_are_unavailable(
         await fake.gateway.retrieve_customer("cus_1")
     assert caught.value.retry_after == retry_after
     assert len(fake.asked) == tries
-    outcome = Outcome.LIMITED if status == 429 else Outcome.UNAVAILABLE
-    assert fake.transport.outcomes == {("GET /v1/customers/{id}", outcome): tries}
+    assert {what for _, what in fake.transport.outcomes} == {Outcome.LIMITED if status == 429 else Outcome.UNAVAILABLE}
     assert "secret" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
 
 

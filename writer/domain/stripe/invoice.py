@@ -1,10 +1,11 @@
 """An invoice, as far as grace, revenue and refunds need it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.clock import Instant
 from writer.domain.stripe import fields
-from writer.domain.stripe.fields import Object
+from writer.domain.stripe.fields import Object, ShapeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ def parse_invoice(source: Object) -> Invoice:
 def _lines(source: Object) -> tuple[InvoiceLine, ...] | None:
     if not fields.child(source, "lines") or not carries_all_lines(source):
         return None
-    return tuple(_line(row) for row in fields.rows(source, "lines"))
+    try:
+        return tuple(_line(row) for row in fields.rows(source, "lines"))
+    except ShapeError:  # what cannot be told apart in figures must not keep an invoice from counting as paid
+        return None
 
 
 def _line(row: Object) -> InvoiceLine:
@@ -77,7 +81,7 @@ def _line(row: Object) -> InvoiceLine:
     prorated = fields.flag(fields.child(parent, "invoice_item_details"), "proration")
     old = fields.child(row, "price")
     of_subscription = fields.optional_text(row, "type") == "subscription" or bool(row.get("subscription_item"))
-    discounts = row.get("discount_amounts") or []
+    discounts = [one for one in row.get("discount_amounts") or [] if isinstance(one, Mapping)]
     return InvoiceLine(
         price_id=fields.reference(fields.child(fields.child(row, "pricing"), "price_details"), "price")
         or fields.reference(row, "price"),
