@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-protocols test-engines lock clean
+.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-protocols
+.PHONY: test-engines metrics-docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -82,6 +83,9 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 	@TOOLS=required SANDBOX_REDIS_BIN="$$(command -v $(REDIS_SERVER))" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_REDIS)
 	@echo "== engines: $$($(POSTGRES_BIN)/postgres --version)"
 	@TOOLS=required SANDBOX_POSTGRES_BIN="$(POSTGRES_BIN)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_POSTGRES)
+
+metrics-docs: $(READY) ## Write docs/metrics.md anew from the code
+	@$(BIN)/python -m tests.contract.docs.metrics
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

@@ -12,10 +12,13 @@ from typing import Protocol, TypeVar
 
 import uvloop
 
-from common.logs import LogLevel, configure
+from common import lean, tracing
+from common.logs import LogFormat, LogLevel, configure
 from common.settings import SettingsError
 
 _log = logging.getLogger(__name__)
+
+lean.leave_out()  # now: what this module is imported for is imported after it
 
 
 class Settings(Protocol):
@@ -24,6 +27,16 @@ class Settings(Protocol):
     @property
     def log_level(self) -> LogLevel:
         """What is logged."""
+        ...
+
+    @property
+    def log_format(self) -> LogFormat:
+        """What a line looks like."""
+        ...
+
+    @property
+    def tracing(self) -> bool:
+        """Whether spans are sent."""
         ...
 
 
@@ -42,10 +55,11 @@ def serve(
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    configure(settings.log_level)
+    configure(settings.log_level, settings.log_format)
     _forget_the_modules()
     try:
-        uvloop.run(_until_signalled(name, running(settings)))
+        with tracing.opened(f"billing-{name}", enabled=settings.tracing):
+            uvloop.run(_until_signalled(name, running(settings)))
     except OSError as error:
         _log.error("cannot start name=%s error=%s", name, error)
         return 1

@@ -11,6 +11,7 @@ from common.catalogue import Catalogue, CatalogueError
 from common.clock import Instant, TimeError, format_time, parse_time
 from common.document import MAX_DOCUMENT_BYTES, Document, DocumentError
 from common.position import Position
+from common.trail import NOWHERE, Trail
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 2 * MAX_DOCUMENT_BYTES
@@ -33,6 +34,8 @@ class UserChanged:
     sent_at: Instant
     received_at: Instant | None = None
     """When the writer received what caused the change; None where nothing outside did."""
+    trail: Trail = NOWHERE
+    """Where the change came from, for logs and traces; older readers pass it over."""
 
     @property
     def position(self) -> Position:
@@ -92,9 +95,10 @@ def to_json(message: Message) -> dict[str, Any]:
         "sent_at": format_time(message.sent_at),
     }
     match message:
-        case UserChanged(document, _, received_at):
+        case UserChanged(document, _, received_at, trail):
             received = None if received_at is None else format_time(received_at)
-            return {**head, "received_at": received, "document": documents.to_json(document)}
+            came = {"trail": trail.to_json()} if trail else {}
+            return {**head, "received_at": received, **came, "document": documents.to_json(document)}
         case CatalogChanged(catalogue):
             return {**head, "catalog": catalogues.to_json(catalogue)}
         case Heartbeat():
@@ -139,6 +143,7 @@ def _body(parsed: Any) -> Message:
                 documents.from_json(parsed["document"]),
                 sent_at,
                 None if received is None else parse_time(received),
+                Trail.from_json(parsed.get("trail")),
             )
         case "catalog":
             return CatalogChanged(catalogues.from_json(parsed["catalog"]), sent_at)

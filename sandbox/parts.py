@@ -16,6 +16,7 @@ from sandbox.service import ROOT, Service, ServiceConfig, environment, module_co
 
 STRIPE_MAX_RPS: Final = "100"  # the stand-in has no limit to respect, and a hundred purchases should not queue
 
+LOG_FORMAT: Final = "text"  # people read these logs
 EVENT_CLAIM: Final = "2s"  # a killed writer comes back in a second here, and should find its work
 
 
@@ -98,6 +99,7 @@ class Blueprint:
             "STRIPE_MAX_RPS": STRIPE_MAX_RPS,
             "ADMIN_API_KEY": self.keyring.admin,
             "EVENT_CLAIM": EVENT_CLAIM,
+            "LOG_FORMAT": LOG_FORMAT,
             **self.writer_settings,
         }
         return Service(ServiceConfig(name, "writer", self._log(name), f"{self.url(name)}/ready", env=settings))
@@ -113,6 +115,7 @@ class Blueprint:
             "SIDECAR_STALE_AFTER": self.stale_after,
             "WRITER_URL": self.url("writer"),
             "REDIS_URL": redis_url,
+            "LOG_FORMAT": LOG_FORMAT,
         }
         ready = f"{self.url(f'{name}-management')}/ready"
         return Service(ServiceConfig(name, "sidecar", self._log(name), ready, env=settings))

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -14,6 +13,7 @@ from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from aiohttp.web import Application
 
 from common.background import Tasks
+from common.build import release
 from common.clock import Clock, SystemClock
 from common.identifiers import ProjectId
 from common.listening import listening
@@ -186,7 +186,7 @@ def _follow(project: Project, parts: Parts, tasks: Tasks, keeper: Keeper | None)
         feed = RedisFeed(project.id, parts.cache, inbox, parts.refusals, clock, rng)
         subscribed = feed.tried
         tasks.start(f"redis_feed {project.id}", feed.run)
-        presence = Presence(project, parts.cache, parts.settings.instance, _version(), clock, rng)
+        presence = Presence(project, parts.cache, parts.settings.instance, release(), clock, rng)
         tasks.start(f"presence {project.id}", presence.run)
     if parts.origin is not None:
         tasks.start(
@@ -204,10 +204,3 @@ def _follow(project: Project, parts: Parts, tasks: Tasks, keeper: Keeper | None)
 
 async def _at_once() -> None:
     """There is no subscription to wait for."""
-
-
-def _version() -> str:
-    try:
-        return version("billing-service")
-    except PackageNotFoundError:
-        return "unknown"

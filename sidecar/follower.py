@@ -10,9 +10,12 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import assert_never
 
+from common import tracing
 from common.backoff import Backoff
 from common.clock import SECOND, Clock
 from common.position import Position
+from common.tracing import Kind
+from common.trail import followed
 from common.wire import CatalogChanged, Change, Heartbeat, UserChanged
 from sidecar.freshness import CLOCKS_DIFFER
 from sidecar.inbox import Arrival, Inbox, Signal
@@ -103,6 +106,21 @@ class Follower:
                 pass
 
     def _apply(self, change: Change) -> Applied:
+        if isinstance(change, UserChanged) and change.trail:
+            return self._apply_on_its_trail(change)
+        return self._applied(change)
+
+    def _apply_on_its_trail(self, change: UserChanged) -> Applied:
+        facts = {"project": self._project.id, "position": change.position.token}
+        with followed(change.trail), tracing.span("change apply", Kind.CONSUMER, **facts) as span:
+            outcome = self._applied(change)
+            if span is not None:
+                span.note("billing.outcome", outcome.name.lower())
+            if outcome is Applied.APPLIED:
+                _log.info("change applied project=%s position=%s", self._project.id, change.position.token)
+        return outcome
+
+    def _applied(self, change: Change) -> Applied:
         outcome = self._project.apply(change)
         if outcome is Applied.APPLIED:
             self._metrics.changes.labels(self._project.id).inc()

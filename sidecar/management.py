@@ -13,6 +13,7 @@ from common.identifiers import ProjectId
 from common.problems import Problem
 from common.wire import format_digest
 from sidecar.freshness import State
+from sidecar.log_level import LogLevelRoutes
 from sidecar.metrics import Metrics
 from sidecar.project import OnDisk, Project, Start
 from sidecar.replica import Copy
@@ -39,6 +40,7 @@ class Management:
         app.router.add_get("/ready", self.ready)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/status", self.status)
+        LogLevelRoutes(self._clock).add_routes(app)
         return app
 
     async def live(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's shape

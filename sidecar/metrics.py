@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from common import build
 from common.identifiers import ProjectId
 from sidecar.check_counts import CheckCounts
 from sidecar.project import Mode, Project
@@ -22,6 +23,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.checks = CheckCounts()
         self.registry.register(self.checks)
+        build.tell("sidecar_build_info", self.registry)
         self.changes = self._counter("changes_applied", "Changes applied", "project")
         self.propagation_seconds = Histogram(
             "sidecar_propagation_seconds",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from common import tracing
 from common.catalogue import OnStale
 from common.identifiers import IdentifierError, ProjectId, project_id
-from common.logs import LogLevel
+from common.logs import LogFormat, LogLevel
 from common.redis_url import read_optional_redis_url
 from common.settings import Address, Reader, Secret, TcpAddress
 from sidecar.freshness import StalePolicy
@@ -34,6 +35,9 @@ class Settings:
     snapshot_every: float
     """Seconds between two saves."""
     log_level: LogLevel
+    log_format: LogFormat
+    tracing: bool
+    """Whether spans are sent; where to, OpenTelemetry's own variables say."""
     instance: str
     user_header: str
     """The header in which proxies tell `/authz` who asks."""
@@ -65,6 +69,8 @@ class Settings:
             snapshot_dir=_folder(reader),
             snapshot_every=reader.duration("SIDECAR_SNAPSHOT_EVERY", 60.0, least=0.1),
             log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
+            log_format=reader.choice("LOG_FORMAT", LogFormat, LogFormat.AUTO),
+            tracing=tracing.read_enabled(reader),
             instance=reader.text("SIDECAR_INSTANCE", f"{socket.gethostname()}-{os.getpid()}"),
             user_header=_header(reader),
             # Each is a connection, and open files are bounded; a change of the catalogue wakes all of them.

@@ -4,7 +4,13 @@ from hypothesis import settings
 
 from tests.support.scratch import use_memory
 
-pytest_plugins = ["tests.support.skips", "tests.support.tools", "tests.support.postgres", "tests.support.redis"]
+pytest_plugins = [
+    "tests.support.secrecy",
+    "tests.support.skips",
+    "tests.support.tools",
+    "tests.support.postgres",
+    "tests.support.redis",
+]
 
 use_memory()
 

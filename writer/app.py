@@ -8,14 +8,15 @@ from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.background import Tasks
 from common.clock import Clock, SystemClock
 from common.http import middleware
-from common.identifiers import UserId
 from common.listening import listening
+from common.redis_nodes import Nodes
 from writer.admin.assembly import operators_routes
+from writer.admin.log_level import LogLevelRoutes
 from writer.admin.reconcile import ReconcileRoutes
 from writer.api.pages import Description
 from writer.api.replies import REPLIES, Replies
@@ -36,7 +37,7 @@ from writer.checkout.subscriptions import Subscriptions
 from writer.db.engine import create_engine, create_read_engine
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.event_counts import EventCounts
+from writer.figures import FigureRoutes
 from writer.gateway.metrics import StripeMetrics
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.shared_rate_limit import SharedLimiter
@@ -48,15 +49,15 @@ from writer.intake import Intake
 from writer.lineage import LineageKeeper
 from writer.operations.claims import Claims
 from writer.operations.operations import Operations
-from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
 from writer.reads import Reads
-from writer.recompute import Recompute, UserKey, lock_users
+from writer.recompute import Recompute
 from writer.reconcile.assembly import Station, worker
 from writer.reconcile.nightly import Nightly
 from writer.reconcile.requests import ReconcileRequests
 from writer.relay.backlog import Backlog
+from writer.relay.equipment import recomputing
 from writer.relay.heads import Heads
 from writer.relay.metrics import RelayMetrics
 from writer.relay.presence import Presences
@@ -66,6 +67,8 @@ from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
 from writer.sweep import assembly as sweeping
+from writer.telemetry import assembly as telemetry
+from writer.telemetry.log_levels import FollowedLevels
 from writer.unavailable import database_problems
 from writer.wakeup import Wakeup
 from writer.webhook import Signer, Webhook
@@ -85,6 +88,8 @@ class _Core:
     registry: CollectorRegistry
     engine: AsyncEngine
     readings: Readings
+    redis: Nodes
+    """For what is of no consequence: it keeps off the connection that publishes."""
     relay: Wakeup
     relay_metrics: RelayMetrics
     lineage: LineageKeeper
@@ -124,9 +129,10 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),
-                *_ingest(core, stripe, pipeline, background, stack).routes(),
+                *_ingest(core, stripe, pipeline, background).routes(),
                 *_checkout(core, stripe).routes(),
                 *Reads(core.engine, core.auth, core.clock).routes(),
+                *FigureRoutes(core.auth, core.operations, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
                 *_admin(core, stripe, presences),
@@ -134,6 +140,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *Description(app).routes(),
             ]
         )
+        observed = telemetry.Observed(core.registry, core.engine, core.readings, core.auth, core.recompute)
+        telemetry.observe(observed, app, core.redis, background)
+        background.start("log levels", FollowedLevels(core.operations.log_levels).run)
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
         address = await stack.enter_async_context(listening(app, settings.listen))
@@ -150,6 +159,8 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
     if replica is not None:
         stack.push_async_callback(replica.dispose)
     readings = Readings(engine, replica)
+    redis = UrlConnector(settings.redis_url).nodes(1)
+    stack.push_async_callback(redis.aclose)
     relay_metrics = RelayMetrics(registry)
     lineage = LineageKeeper(engine, relay_metrics, relay.notify, clock)
     transactions = Transactions(engine, lineage)
@@ -165,6 +176,7 @@ def _core(settings: Settings, stack: AsyncExitStack) -> _Core:
         registry=registry,
         engine=engine,
         readings=readings,
+        redis=redis,
         relay=relay,
         relay_metrics=relay_metrics,
         lineage=lineage,
@@ -186,17 +198,8 @@ async def _look_at_the_database(core: _Core) -> None:
 
 
 def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
-    async def recompute_user(project_id: int, user: UserId, anew: bool) -> list[Revision]:
-        async def work(connection: AsyncConnection) -> list[Revision]:
-            refs = await lock_users(connection, [UserKey(project_id, user)])
-            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"), anew=anew)
-
-        revisions = await core.transactions.run(work)
-        if revisions:
-            core.relay.notify()
-        return revisions
-
     settings = RelaySettings(UrlConnector(core.settings.redis_url), core.settings.instance, core.settings.cache_ttl)
+    recompute_user = recomputing(core.transactions, core.recompute, core.relay)
     station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
     background.start("relay", station.run)
     return station.presences
@@ -225,14 +228,10 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
     return pipeline
 
 
-def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
+def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> Webhook:
     settings = core.settings
-    # What is of no consequence keeps off the connection that publishes.
-    redis = UrlConnector(settings.redis_url).nodes(1)
-    stack.push_async_callback(redis.aclose)
-    trace = RedisTrace(redis, core.clock)
+    trace = RedisTrace(core.redis, core.clock)
     background.start("webhook trace", trace.run)
-    background.start("event counts", EventCounts(core.readings, core.registry).run)
     inbox, livemode = Inbox(core.engine, settings.instance, settings.event_claim), settings.stripe.livemode
     intake = Intake(inbox, pipeline, trace, livemode=livemode)
     station = sweeping.Station(core.engine, core.transactions, core.clock, core.registry, settings.instance)
@@ -260,7 +259,10 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
 def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
     ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
     claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
-    return operators_routes(core.auth, core.operations, core.clock, claims, presences)
+    return [
+        *operators_routes(core.auth, core.operations, core.clock, claims, presences),
+        *LogLevelRoutes(core.auth, core.operations.log_levels, core.settings.log_level).routes(),
+    ]
 
 
 def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -68,6 +69,12 @@ class Authenticator:
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
         self._used: dict[int, Instant] = {}
+        self.uses: Counter[tuple[ProjectId, str]] = Counter()
+        """Requests with a good project key, by project and app."""
+        self.admin_uses: Counter[str] = Counter()
+        """Requests with an admin key, by its name in the audit log."""
+        self.lookups: Counter[str] = Counter()
+        """Lookups in the cache of keys: `hit` and `miss`."""
 
     async def project(self, request: web.Request, named: str | None = None) -> KeyHolder:
         """The holder of the request's project key; `named` is the project that the request itself names.
@@ -86,7 +93,7 @@ class Authenticator:
         """The operator behind the admin key. Problems: 401 and 429 as for a project, 403 `admin_key_required`."""
         token = self._bearer(request)
         if self._is_admin(request, token):
-            return _actor(token, request)
+            return self._operator(token, request)
         if token.startswith(KEY_MARK):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
@@ -106,7 +113,7 @@ class Authenticator:
             row = (await connection.execute(_PROJECT, {"public_id": name})).one_or_none()
         if row is None:
             raise _unknown(f"there is no project {name}")
-        return KeyHolder(row.id, name, "admin", _actor(token, request).name)
+        return KeyHolder(row.id, name, "admin", self._operator(token, request).name)
 
     async def note_use(self) -> None:
         """Write down which keys were used since the last time, to the minute; one statement for all."""
@@ -147,6 +154,7 @@ class Authenticator:
             refusal = _refusal("expired_key", "the key has expired; create a new one for this app")
         else:
             self._used[known.key_id] = Instant(now - now % _MINUTE)
+            self.uses[known.holder.project, known.holder.app] += 1
             return known.holder
         raise self._throttle.failed(request.remote, refusal)
 
@@ -156,7 +164,9 @@ class Authenticator:
         digest = hash_of(token)
         known = self._known.get(digest)
         if known is not None and self._clock.monotonic() - known.read_at < KEY_CACHE_SECONDS:
+            self.lookups["hit"] += 1
             return known
+        self.lookups["miss"] += 1
         read_at = self._clock.monotonic()
         async with self._engine.connect() as connection:
             row = (await connection.execute(_KEY, {"hash": digest})).one_or_none()
@@ -166,6 +176,11 @@ class Authenticator:
             self._known.clear()
         self._known[digest] = known = _known(row, read_at)
         return known
+
+    def _operator(self, token: str, request: web.Request) -> Actor:
+        actor = _actor(token, request)
+        self.admin_uses[actor.name] += 1
+        return actor
 
     def _bearer(self, request: web.Request) -> str:
         try:

@@ -21,6 +21,9 @@ class EventCounts:
         self._outage = Outage("Postgres, for counting events")
         self._parked = Gauge("billing_events_parked", "Events that were given up, until replayed", registry=registry)
         self._pending = Gauge("billing_events_pending", "Events that are not applied yet", registry=registry)
+        self._retrying = Gauge(
+            "billing_events_retrying", "Those of the pending events that failed before", registry=registry
+        )
         self._oldest = Gauge(
             "billing_events_oldest_pending_seconds", "Since when the oldest of them waits; 0: none", registry=registry
         )
@@ -41,6 +44,7 @@ class EventCounts:
         row = await self._readings.run(_count)
         self._parked.set(row.parked)
         self._pending.set(row.pending)
+        self._retrying.set(row.retrying)
         self._oldest.set(row.oldest)
 
 
@@ -50,6 +54,7 @@ async def _count(connection: AsyncConnection) -> Row[Any]:
 
 _COUNT: Final = text("""
 SELECT (SELECT count(*) FROM webhook_events WHERE status = 'parked') AS parked,
-    count(*) AS pending, coalesce(extract(epoch FROM now() - min(received_at)), 0) AS oldest
+    count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
+    coalesce(extract(epoch FROM now() - min(received_at)), 0) AS oldest
 FROM webhook_events WHERE status = 'pending'
 """)

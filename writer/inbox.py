@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import orjson
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from common import tracing
 from common.clock import to_datetime
+from common.trail import current, followed, of_event
 from writer.db.direct import Statement
 from writer.domain.stripe.event import Event, Ignored
 
@@ -62,6 +65,10 @@ class Inbox:
 
     async def store(self, event: Event, raw: bytes, origin: Origin, ignored: Ignored | None) -> Stored:
         """Commit the event. Only the primary key decides whether it is a duplicate."""
+        with followed(of_event(event.id)), tracing.span("inbox store", type=event.type, event_id=event.id):
+            return await self._store(event, raw, origin, ignored)
+
+    async def _store(self, event: Event, raw: bytes, origin: Origin, ignored: Ignored | None) -> Stored:
         row = {
             "id": event.id,
             "type": event.type,
@@ -73,6 +80,7 @@ class Inbox:
             "origin": origin.value,
             "payload": raw,
             "ignored": None if ignored is None else ignored.value,
+            "trail": orjson.dumps(current().to_json()).decode(),
         }
         arrival = _Arrival(row, ignored is not None, asyncio.get_running_loop().create_future())
         self._arrivals.append(arrival)
@@ -127,17 +135,17 @@ def _fail(arrivals: list[_Arrival], error: BaseException) -> None:
 
 _STORE: Final = Statement("""
 INSERT INTO webhook_events (id, type, object_id, api_version, created, livemode, account, origin, payload,
-    status, last_error, processed_at, claimed_by, claimed_until)
+    trail, status, last_error, processed_at, claimed_by, claimed_until)
 SELECT id, type, object_id, api_version, created, livemode, account, origin, payload,
-    CASE WHEN ignored IS NULL THEN 'pending' ELSE 'ignored' END,
+    CAST(trail AS json), CASE WHEN ignored IS NULL THEN 'pending' ELSE 'ignored' END,
     ignored,
     CASE WHEN ignored IS NULL THEN NULL ELSE now() END,
     CASE WHEN ignored IS NULL THEN CAST(:instance AS text) END,
     CASE WHEN ignored IS NULL THEN now() + make_interval(secs => CAST(:claim AS double precision)) END
 FROM unnest(CAST(:id AS text[]), CAST(:type AS text[]), CAST(:object_id AS text[]), CAST(:api_version AS text[]),
     CAST(:created AS timestamptz[]), CAST(:livemode AS boolean[]), CAST(:account AS text[]), CAST(:origin AS text[]),
-    CAST(:payload AS bytea[]), CAST(:ignored AS text[]))
-    AS e(id, type, object_id, api_version, created, livemode, account, origin, payload, ignored)
+    CAST(:payload AS bytea[]), CAST(:ignored AS text[]), CAST(:trail AS text[]))
+    AS e(id, type, object_id, api_version, created, livemode, account, origin, payload, ignored, trail)
 ON CONFLICT (id) DO NOTHING
 RETURNING id
 """)

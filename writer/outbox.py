@@ -20,6 +20,7 @@ from common.clock import Instant, format_time
 from common.document import Document, Entitlement
 from common.identifiers import ProjectId, UserId
 from common.position import Position
+from common.trail import NOWHERE, Trail, current
 from writer.db.direct import Row, Statement
 from writer.db.transaction import CatalogueMovedError, LineageMovedError
 from writer.domain import catalogue as definitions
@@ -97,6 +98,7 @@ async def append_users(
         "heads": orjson.dumps([_head_row(project_id, head) for project_id, head in heads.items()]).decode(),
         "cause": cause.name,
         "received_at": None if cause.received_at is None else format_time(cause.received_at),
+        "trail": orjson.dumps(trail.to_json()).decode() if (trail := current()) else None,
     }
     await _APPEND_USERS.run(connection, parameters)
     return revisions
@@ -180,6 +182,8 @@ class OutboxEntry:
     count: int
     digest: int
     received_at: Instant | None
+    trail: Trail = NOWHERE
+    """Where the change came from, as far as that is known."""
 
 
 async def read(connection: AsyncConnection, project_id: int, after: Position, limit: int) -> Sequence[OutboxEntry]:
@@ -201,6 +205,7 @@ def entry(row: Row) -> OutboxEntry:
         row.user_count,
         int.from_bytes(row.digest, "big"),
         row.received_us,
+        Trail.from_json(row.trail),
     )
 
 
@@ -250,9 +255,9 @@ WITH input AS (
     SELECT project_id, epoch, revision, user_ref, user_id, computed_at, catalog_version, :cause, entitlements
     FROM input
 )
-INSERT INTO outbox (project_id, epoch, revision, op, user_ref, body, user_count, digest, received_at)
+INSERT INTO outbox (project_id, epoch, revision, op, user_ref, body, user_count, digest, received_at, trail)
 SELECT project_id, epoch, revision, 'user', user_ref, document, user_count, decode(digest, 'hex'),
-    CAST(CAST(:received_at AS text) AS timestamptz)
+    CAST(CAST(:received_at AS text) AS timestamptz), CAST(CAST(:trail AS text) AS json)
 FROM input
 """)
 
@@ -269,7 +274,8 @@ VALUES (:project_id, :epoch, :revision, 'catalog', CAST(CAST(:body AS text) AS j
 """)
 
 ENTRIES: Final = """
-SELECT epoch, revision, op, body, user_count, digest, (extract(epoch FROM received_at) * 1000000)::bigint AS received_us
+SELECT epoch, revision, op, body, user_count, digest, trail,
+    (extract(epoch FROM received_at) * 1000000)::bigint AS received_us
 FROM outbox WHERE project_id = :project_id AND epoch = :epoch AND revision > :after ORDER BY revision LIMIT :limit
 """
 """What follows `:after` of `:epoch` in the outbox of `:project_id`, in order, at most `:limit`."""

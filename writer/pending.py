@@ -1,13 +1,14 @@
 """Pending events in Postgres: claimed by one writer for a while, settled, put off or parked."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Instant, from_datetime
+from common.trail import Trail
 from writer.apply import objects
 from writer.db.direct import Statement
 from writer.domain.stripe.watermark import Watermark
@@ -31,6 +32,8 @@ class Newest:
     """How current our copy of the object was then."""
     replayed: bool
     """It, or another pending event of the object, was replayed: only a fetch mends what went wrong."""
+    trail: Trail
+    """Where it came from."""
 
 
 class PendingEvents:
@@ -69,6 +72,7 @@ class PendingEvents:
             tied=len(rows) > 1 and rows[1].created == row.created,
             held=objects.watermark(row),
             replayed=row.replayed,
+            trail=replace(Trail.from_json(row.trail), event_id=row.id),
         )
 
     async def put_off(self, object_id: str, seen: Newest, pause: float, reason: str) -> None:
@@ -135,7 +139,7 @@ RETURNING object_id
 """)
 
 _NEWEST: Final = Statement("""
-SELECT e.id, e.type, e.payload, e.attempts, e.received_at, e.created, now() AS read_at,
+SELECT e.id, e.type, e.payload, e.trail, e.attempts, e.received_at, e.created, now() AS read_at,
     EXISTS (SELECT FROM webhook_events r WHERE r.object_id = :object_id AND r.status = 'pending'
         AND r.replayed_at IS NOT NULL) AS replayed,
     o.event_created, o.fetched_at

@@ -10,8 +10,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common import tracing
 from common.background import supervise
 from common.clock import SECOND, Clock
+from common.tracing import Kind
+from common.trail import followed
 from writer import schedule
 from writer.apply.applier import Applier, ObjectMovingError, Outcome, Result
 from writer.domain.stripe.event import parse_event
@@ -136,7 +139,9 @@ class Pipeline:
         try:
             newest = await self._pending.newest(object_id)
             if newest is not None:
-                await self._attempt(object_id, newest)
+                facts = {"type": newest.type, "event_id": newest.id}
+                with followed(newest.trail), tracing.span("event", Kind.CONSUMER, **facts):
+                    await self._attempt(object_id, newest)
         except DATABASE_FAULTS as error:
             # The events stay claimed a moment longer, and are then due again, here or elsewhere.
             _log.warning("events left to their claim object=%s error=%s", object_id, type(error).__name__)
@@ -154,12 +159,12 @@ class Pipeline:
         except ObjectMovingError as error:
             await self._put_off(object_id, newest, error, self._outage)
         except _BUGS_OF_OURS as error:
-            _log.exception("event failed type=%s event=%s", newest.type, newest.id)
+            _log.exception("event failed type=%s event_id=%s", newest.type, newest.id)
             await self._put_off(object_id, newest, error, self._surprise)
         except DATABASE_FAULTS as error:
             await self._put_off(object_id, newest, error, self._outage)
         except Exception as error:
-            _log.exception("event failed type=%s event=%s", newest.type, newest.id)
+            _log.exception("event failed type=%s event_id=%s", newest.type, newest.id)
             await self._put_off(object_id, newest, error, self._surprise)
         else:
             self._report(newest, result)
@@ -180,7 +185,7 @@ class Pipeline:
     async def _give_up(self, object_id: str, newest: Newest, error: Exception) -> None:
         await self._pending.park(newest.id, str(error))
         self._settled.labels(newest.type, "parked").inc()
-        _log.error("event parked type=%s event=%s reason=%r", newest.type, newest.id, str(error))
+        _log.error("event parked type=%s event_id=%s reason=%r", newest.type, newest.id, str(error))
         self._lanes.again(object_id)  # an older event of the object may be readable
 
     async def _put_off(
@@ -191,13 +196,13 @@ class Pipeline:
         if plan.is_last(failures):
             await self._pending.park_all(object_id, newest, reason)
             self._settled.labels(newest.type, "parked").inc()
-            _log.error("event parked type=%s event=%s tries=%d reason=%r", newest.type, newest.id, failures, reason)
+            _log.error("event parked type=%s event_id=%s tries=%d reason=%r", newest.type, newest.id, failures, reason)
             return
         pause = plan.pause(failures, asked)
         await self._pending.put_off(object_id, newest, pause, reason)
         self._retries.inc()
         _log.warning(
-            "event put off type=%s event=%s tries=%d seconds=%.1f reason=%r",
+            "event put off type=%s event_id=%s tries=%d seconds=%.1f reason=%r",
             newest.type, newest.id, failures, pause, reason,
         )  # fmt: skip
 
@@ -205,11 +210,13 @@ class Pipeline:
         self._settled.labels(newest.type, result.outcome.value).inc()
         if result.outcome is Outcome.APPLIED:
             self._seconds.observe(max(0.0, (self._clock.now() - newest.received_at) / SECOND))
-        _log.info(
-            "event %s type=%s event=%s fetched=%s revisions=%d%s",
-            result.outcome.value, newest.type, newest.id, "yes" if result.fetched else "no", len(result.revisions),
-            "" if result.reason is None else f" reason={result.reason!r}",
-        )  # fmt: skip
+        words = "event %s type=%s event_id=%s fetched=%s revisions=%d"
+        fetched = "yes" if result.fetched else "no"
+        facts = (result.outcome.value, newest.type, newest.id, fetched, len(result.revisions))
+        if result.reason is None:
+            _log.info(words, *facts)
+        else:
+            _log.info(f"{words} reason=%r", *facts, result.reason)
 
     def _metrics(self, registry: CollectorRegistry) -> None:
         self._settled = Counter(

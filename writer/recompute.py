@@ -3,6 +3,7 @@
 Every change to an entitlement passes here, whatever caused it: a webhook, a confirm, a grant, a catalogue edit.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -83,6 +84,8 @@ class Recompute:
         self._clock = clock
         # A restore may give a version number again with other content, but never within an epoch.
         self._definitions: dict[tuple[int, int, int], Definition] = {}
+        self.lookups: Counter[str] = Counter()
+        """Lookups in the cache of catalogues: `hit` and `miss`."""
 
     def now(self) -> Instant:
         """By the clock that documents are computed by."""
@@ -138,6 +141,7 @@ class Recompute:
 
     async def _definition(self, connection: AsyncConnection, key: tuple[int, int, int]) -> Definition:
         known = self._definitions.get(key)
+        self.lookups["miss" if known is None else "hit"] += 1
         if known is None:
             project_id, _, version = key
             known = await load_definition(connection, project_id, version)

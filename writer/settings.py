@@ -6,7 +6,8 @@ from datetime import time
 from enum import StrEnum
 from socket import gethostname
 
-from common.logs import LogLevel
+from common import tracing
+from common.logs import LogFormat, LogLevel
 from common.redis_url import read_redis_url
 from common.settings import Address, Reader, Secret, TcpAddress
 
@@ -85,6 +86,9 @@ class Settings:
     reconcile_at: time | None
     """When everything is compared with Stripe each night, UTC; None: never by itself."""
     log_level: LogLevel
+    log_format: LogFormat
+    tracing: bool
+    """Whether spans are sent; where to, OpenTelemetry's own variables say."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -103,6 +107,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         event_claim=reader.duration("EVENT_CLAIM", 10, least=1, most=600),
         reconcile_at=reader.time_of_day("RECONCILE_AT", time(3)),
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
+        log_format=reader.choice("LOG_FORMAT", LogFormat, LogFormat.AUTO),
+        tracing=tracing.read_enabled(reader),
     )
     reader.finish()
     return settings

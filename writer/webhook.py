@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common.clock import SECOND, Clock
 from common.http import json_response, read_body
@@ -87,6 +87,12 @@ class Webhook:
         self._refused = Counter(
             "billing_webhook_refused", "Webhook requests answered with an error, by code", ["code"], registry=registry
         )
+        self._lag = Histogram(
+            "billing_webhook_lag_seconds",
+            "From when an event happened at Stripe, to the second, until it was received",
+            registry=registry,
+            buckets=(1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200, 259_200),
+        )
 
     def routes(self) -> list[web.RouteDef]:
         """The one route."""
@@ -118,7 +124,7 @@ class Webhook:
         try:
             stored = await self._intake.take(event, body, Origin.WEBHOOK)
         except DATABASE_FAULTS as error:
-            _log.warning("webhook not stored type=%s event=%s error=%s", event.type, event.id, type(error).__name__)
+            _log.warning("webhook not stored type=%s event_id=%s error=%s", event.type, event.id, type(error).__name__)
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "database_unavailable",
@@ -132,11 +138,14 @@ class Webhook:
         # A type that is not ours is any text: as a label it would grow without bound.
         label = event.type if event.type in KIND_OF_TYPE else "other"
         self._received.labels(label, stored.value).inc()
+        self._lag.observe(max(0.0, (self._signer.clock.now() - event.created) / SECOND))
         ignored = self._intake.ignored(event)
-        reason = "" if ignored is None else f" reason={ignored.value!r}"
-        _log.info(
-            "webhook %s type=%s event=%s object=%s%s", stored.value, event.type, event.id, event.object_id, reason
-        )
+        words = "webhook %s type=%s event_id=%s object=%s"
+        facts = (stored.value, event.type, event.id, event.object_id)
+        if ignored is None:
+            _log.info(words, *facts)
+        else:
+            _log.info(f"{words} reason=%r", *facts, ignored.value)
 
 
 def _parse(body: bytes) -> Event:

@@ -34,7 +34,7 @@ def _head(row: ProjectRow) -> Row:
 def _entry(row: OutboxRow) -> Row:
     return Row(
         epoch=row.epoch, revision=row.revision, op=row.op, body=row.body, user_count=row.user_count,
-        digest=row.digest, received_us=row.received_us,
+        digest=row.digest, received_us=row.received_us, trail=row.trail,
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class OutboxRow:
     digest: bytes
     received_us: int | None
     committed_at: float
+    trail: Any = None
 
 
 @dataclass(frozen=True, slots=True)

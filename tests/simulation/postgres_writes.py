@@ -56,6 +56,7 @@ def _append_users(_: Database, given: Parameters, now: float) -> tuple[list[Row]
     rows: list[Any] = orjson.loads(given["rows"])
     heads: list[Any] = orjson.loads(given["heads"])
     received_us = None if given["received_at"] is None else parse_time(given["received_at"])
+    trail = None if given["trail"] is None else orjson.loads(given["trail"])
 
     def change(database: Database) -> Database:
         for head in heads:
@@ -71,7 +72,7 @@ def _append_users(_: Database, given: Parameters, now: float) -> tuple[list[Row]
             told = [
                 OutboxRow(
                     row["epoch"], row["revision"], "user", row["document"], row["user_count"],
-                    bytes.fromhex(row["digest"]), received_us, now,
+                    bytes.fromhex(row["digest"]), received_us, now, trail,
                 )
                 for row in own
             ]  # fmt: skip

@@ -90,6 +90,12 @@ class MemoryStripe:
         found = [one for one in invoices if parse_invoice(one).subscription_id == subscription]
         return Fetched({"object": "list", "data": found, "has_more": False}, fetched.as_of)
 
+    async def invoice_of_payment(self, payment_intent: str) -> str | None:
+        """The invoice that names the payment."""
+        await self._retrieve(f"invoice of {payment_intent}")
+        invoices = (one for one in self.objects.values() if one["object"] == "invoice")
+        return next((one["id"] for one in invoices if parse_invoice(one).payment_intent == payment_intent), None)
+
     async def list_refunds(self, payment_intent: str) -> Fetched:
         """All refunds of a payment intent."""
         fetched = await self._retrieve(payment_intent)

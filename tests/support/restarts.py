@@ -38,6 +38,7 @@ def process(log: Path, redis_url: str, **more: str) -> ChildProcess:
         "REDIS_URL": redis_url,
         "SIDECAR_LISTEN": "127.0.0.1:0",
         "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
+        "LOG_FORMAT": "text",
         **more,
     }
     argv = (sys.executable, "-m", "sidecar")

@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 
 from common.identifiers import ProjectId
 from writer.api.bodies import Body
-from writer.api.parameters import SOME_PROJECT, Parameter, Place
+from writer.api.parameters import PROJECT_IN_PATH, SOME_PROJECT, Parameter, Place
 from writer.api.replies import REPLIES, Request
 from writer.operations.audit import Actor
 from writer.refusals import RefusedError, as_problem
@@ -117,7 +117,8 @@ class Route:
     @property
     def parameters(self) -> tuple[Parameter[Any], ...]:
         """All that is read, the project that an operator names included."""
-        return (*self.takes, SOME_PROJECT) if self.access is Access.PROJECT_OR_ADMIN else self.takes
+        is_named = self.access is not Access.PROJECT_OR_ADMIN or PROJECT_IN_PATH in self.takes
+        return self.takes if is_named else (*self.takes, SOME_PROJECT)
 
 
 @dataclass(slots=True)
@@ -243,7 +244,8 @@ async def _let_in(
         return await gate.admin(request), None
     if declared.access is Access.PROJECT:
         return None, await gate.project(request, named)
-    return None, await gate.project_or_admin(request, request.query.get("project_id"))
+    in_path = request.match_info.get(PROJECT_IN_PATH.name)
+    return None, await gate.project_or_admin(request, in_path or request.query.get(SOME_PROJECT.name))
 
 
 def _sent(request: web.Request, parameter: Parameter[Any]) -> Sequence[str]:

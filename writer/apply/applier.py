@@ -13,6 +13,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from common import tracing
 from common.clock import Instant
 from writer.apply import objects
 from writer.apply.assignment import Assignment
@@ -22,6 +23,7 @@ from writer.apply.mirror import CatalogueMirror
 from writer.apply.preparation import Preparation
 from writer.db.transaction import Transactions
 from writer.domain.stripe.event import Event
+from writer.domain.stripe.invoice import carries_all_lines
 from writer.domain.stripe.kinds import ObjectKind
 from writer.domain.stripe.session import needs_lines
 from writer.domain.stripe.subscription import is_whole
@@ -222,7 +224,8 @@ class Applier:
                 await settle(connection, result)
             return result, written.revised
 
-        result, revised = await self._transactions.run(work)
+        with tracing.span("apply transaction", kind_of_object=state.kind.value):
+            result, revised = await self._transactions.run(work)
         if revised:
             self._relay.notify()
         if result is None or result.outcome is Outcome.SUPERSEDED:
@@ -285,6 +288,8 @@ def _carries_all(event: Event) -> bool:
             return is_whole(payload)
         case ObjectKind.SESSION:
             return not needs_lines(payload)
+        case ObjectKind.INVOICE:
+            return carries_all_lines(payload)
         case ObjectKind.PRODUCT:
             return bool(payload.get("deleted"))  # else its features are missing, and only a fetch is dated as a whole
         case _:

@@ -22,13 +22,16 @@ class Written:
     """A catalogue got a new version."""
 
 
+Follow = Callable[[], Awaitable[list[Revision]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A state to write. `links` are the objects that it is linked by: locked together with its own."""
 
     links: frozenset[str]
     write: Callable[[AsyncConnection], Awaitable[Written]]
-    follow: Callable[[], Awaitable[list[Revision]]] | None = None
+    follow: Follow | None = None
     """What else must come true once it is committed, found by comparing states, so that it can be repeated."""
 
 

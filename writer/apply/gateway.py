@@ -18,7 +18,11 @@ class Gateway(Protocol):
         ...
 
     async def retrieve_invoice(self, id: str) -> Fetched:  # noqa: A002
-        """An invoice with its payments."""
+        """An invoice with its payments and all of its lines."""
+        ...
+
+    async def invoice_of_payment(self, payment_intent: str) -> str | None:
+        """The id of the invoice that the payment is for; None: it is for none."""
         ...
 
     async def retrieve_customer(self, id: str) -> Fetched:  # noqa: A002

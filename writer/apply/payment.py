@@ -7,13 +7,13 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import to_datetime
-from writer.apply.change import Change, Written, nothing
+from writer.apply.change import Change, Follow, Written, nothing
 from writer.domain.stripe.payment import Dispute, Refund
 from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
 
 
-def change(moved: Refund | Dispute, recompute: Recompute, cause: Cause) -> Change:
+def change(moved: Refund | Dispute, recompute: Recompute, cause: Cause, follow: Follow | None = None) -> Change:
     """The state as a change, under its own lock and its payment intent's: the one that its purchase takes too."""
     if moved.payment_intent is None:
         return nothing("it has no payment intent, which every checkout makes")
@@ -25,7 +25,7 @@ def change(moved: Refund | Dispute, recompute: Recompute, cause: Cause) -> Chang
         await connection.execute(_statement(moved), {**row, "created_at": to_datetime(moved.created)})
         return Written(await recompute.users(connection, refs, cause))
 
-    return Change(frozenset({moved.payment_intent}), write)
+    return Change(frozenset({moved.payment_intent}), write, follow)
 
 
 def _statement(moved: Refund | Dispute) -> TextClause:

@@ -1,5 +1,6 @@
 """Preparation: a Stripe object becomes a change. Whatever else it needs of Stripe is fetched here, before any lock."""
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol, assert_never
 
@@ -20,12 +21,15 @@ from writer.domain.stripe.customer import parse_customer
 from writer.domain.stripe.fields import Object
 from writer.domain.stripe.invoice import parse_invoice
 from writer.domain.stripe.kinds import ObjectKind
-from writer.domain.stripe.payment import parse_dispute, parse_refund
+from writer.domain.stripe.payment import Dispute, Refund, parse_dispute, parse_refund
 from writer.domain.stripe.session import Session, parse_session
 from writer.domain.stripe.subscription import parse_subscription
 from writer.domain.stripe.watermark import NOTHING_HELD, Verdict
+from writer.gateway.errors import StripeRefusedError
 from writer.outbox import Cause, Revision
 from writer.recompute import Recompute
+
+_log = logging.getLogger(__name__)
 
 
 class Linked(Protocol):
@@ -78,9 +82,9 @@ class Preparation:
             case ObjectKind.INVOICE:
                 return invoice.change(parse_invoice(source), self._recompute, cause)
             case ObjectKind.REFUND:
-                return payment.change(parse_refund(source), self._recompute, cause)
+                return await self._moved(parse_refund(source), cause)
             case ObjectKind.DISPUTE:
-                return payment.change(parse_dispute(source), self._recompute, cause)
+                return await self._moved(parse_dispute(source), cause)
             case ObjectKind.CHARGE:
                 return self._charge(source, cause)
             case ObjectKind.CUSTOMER:
@@ -125,6 +129,25 @@ class Preparation:
             if fetched.object is None
             else purchase.paid_by(session, parse_invoice(fetched.object).payment_intent)
         )
+
+    async def _moved(self, moved: Refund | Dispute, cause: Cause) -> Change:
+        intent = moved.payment_intent
+        if intent is None or not await self._unknown(_KNOWN_PAYMENTS, {intent}):
+            return payment.change(moved, self._recompute, cause)
+
+        async def follow() -> list[Revision]:
+            # For figures only: whatever becomes of it, what was bought is revoked or restored by then.
+            try:
+                invoice_id = await self._gateway.invoice_of_payment(intent)
+            except StripeRefusedError as error:
+                _log.warning("not known which invoice was paid payment_intent=%s reason=%r", intent, str(error))
+                return []
+            if invoice_id is not None:
+                async with self._engine.connect() as connection:
+                    await invoice.name_payment(connection, intent, invoice_id)
+            return []
+
+        return payment.change(moved, self._recompute, cause, follow)
 
     def _charge(self, source: Object, cause: Cause) -> Change:
         """Not every API version sends refunds with a charge or as events of their own: all are listed."""
@@ -231,5 +254,9 @@ SELECT EXISTS (SELECT FROM invoices WHERE subscription_id = :id AND status = 'op
 """)
 
 _KNOWN_PRICES: Final = Statement("SELECT 1 FROM prices p JOIN products m ON m.id = p.product_id WHERE p.id = :id")
+
+_KNOWN_PAYMENTS: Final = Statement("""
+SELECT 1 FROM purchases WHERE payment_intent = :id UNION ALL SELECT 1 FROM invoice_payments WHERE payment_intent = :id
+""")
 
 _KNOWN_PRODUCTS: Final = Statement("SELECT 1 FROM products WHERE id = :id")

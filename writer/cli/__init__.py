@@ -10,11 +10,13 @@ from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import recompute, revoke
 from writer.cli.events import events
 from writer.cli.explain import explain, sidecars
+from writer.cli.figures import figures
 from writer.cli.foresight import preview
 from writer.cli.grants import grant
 from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
+from writer.cli.log_level import log_level
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
 from writer.cli.records import app, audit
@@ -54,6 +56,8 @@ for _command in (
     sidecars,
     user,
     audit,
+    figures,
+    log_level,
     unassigned,
     claim,
     stripe,

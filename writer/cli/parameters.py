@@ -8,7 +8,9 @@ import orjson
 from common.answers import parse_feature, parse_user
 from common.clock import Instant, TimeError, parse_time
 from common.identifiers import FeatureCode, UserId
+from common.log_levels import MOST_SECONDS
 from common.problems import Problem
+from common.settings import Reader
 
 
 class _Time(click.ParamType[Instant]):
@@ -55,5 +57,20 @@ class _Feature(click.ParamType[FeatureCode]):
 
 USER = _User()
 FEATURE = _Feature()
+
+
+class _Duration(click.ParamType[int]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Whole seconds out of a number with a unit, as settings are written."""
+        reader = Reader({self.name: str(value)})
+        seconds = reader.duration(self.name, None, least=1, most=MOST_SECONDS)
+        for fault in reader.faults:
+            self.fail(fault.removeprefix(f"{self.name} "), param, ctx)
+        return round(seconds)
+
+
 TIME = _Time()
+DURATION = _Duration()
 VALUE = _Value()

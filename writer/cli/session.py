@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from common.logs import configure_command
 from common.problems import Problem
 from common.settings import SettingsError
 from writer import settings
@@ -57,7 +57,7 @@ def operate(work: Callable[[Operations], Awaitable[T]]) -> T:
 
 def on_ground(work: Callable[[Ground], Awaitable[T]]) -> T:
     """The result of `work` on the database; every expected fault ends the process with its words on stderr."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
+    configure_command()
 
     async def run() -> T:
         async with grounded(told(settings.read_operator), application_name="billing-cli") as ground:

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from writer.db.pool import CountedPool
 from writer.db.url import asyncpg_dsn
 from writer.settings import DatabaseSettings, Pooler
 
@@ -29,6 +30,7 @@ def create_engine(settings: DatabaseSettings, *, application_name: str = "billin
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={"async_creator_fn": connections.open, **connections.statements},
+        poolclass=CountedPool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.lock_timeout,

@@ -21,6 +21,7 @@ class Readings:
     """Runs work that only reads, in one snapshot. The work may be run twice, at two servers."""
 
     def __init__(self, primary: AsyncEngine, replica: AsyncEngine | None = None) -> None:
+        self.replica: Final = replica
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._primary = primary.execution_options(**options)
         self._replica = None if replica is None else replica.execution_options(**options)

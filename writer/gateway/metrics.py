@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.shared_rate_limit import SharedLimiter
-from writer.gateway.transport import Outcome, StripeTransport
+from writer.gateway.transport import StripeTransport
 
 
 class StripeMetrics(Collector):
@@ -21,10 +21,18 @@ class StripeMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All of them, as they stand."""
-        requests = CounterMetricFamily("billing_stripe_requests", "Requests to Stripe, by outcome", labels=["outcome"])
-        for outcome in Outcome:
-            requests.add_metric([outcome.value], self._transport.outcomes[outcome])
+        requests = CounterMetricFamily(
+            "billing_stripe_requests", "Requests to Stripe, by operation and outcome", labels=["operation", "outcome"]
+        )
+        for (operation, outcome), count in self._transport.outcomes.items():
+            requests.add_metric([operation, outcome.value], count)
         yield requests
+        seconds = CounterMetricFamily(
+            "billing_stripe_request_seconds", "What requests to Stripe took, in all, by operation", labels=["operation"]
+        )
+        for operation, took in self._transport.seconds.items():
+            seconds.add_metric([operation], took)
+        yield seconds
         limits = CounterMetricFamily(
             "billing_stripe_limited", "Answers 429 of Stripe, by the limit that it names", labels=["limit"]
         )

@@ -55,6 +55,11 @@ class Pages:
             part["data"] += reply.body["data"]
             part["has_more"] = reply.body["has_more"]
 
+    async def fill_lines(self, invoice: Json) -> None:
+        """Bring the rest of an invoice's lines."""
+        if invoice.get("lines") is not None:
+            await self.fill(invoice["lines"], f"/v1/invoices/{escaped(invoice['id'])}/lines", {})
+
     async def each(
         self, path: str, params: Mapping[str, Any], starting_after: str | None = None
     ) -> AsyncIterator[Fetched]:

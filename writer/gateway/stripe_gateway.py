@@ -6,6 +6,7 @@ The rate limit, repeated tries and errors are `writer.gateway`'s; here stand Str
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from writer.domain.stripe import fields
 from writer.gateway.errors import StripeMissingError, StripeRefusedError, StripeUnavailableError
 from writer.gateway.pages import Fetched, Json, Pages, escaped, lines_of
 from writer.gateway.product_features import ProductFeatures
@@ -48,8 +49,17 @@ class StripeGateway:
         return await self._retrieve("/v1/checkout/sessions", id, {"expand": ["subscription"]})
 
     async def retrieve_invoice(self, id: str) -> Fetched:  # noqa: A002
-        """An invoice with its payments."""
-        return await self._retrieve("/v1/invoices", id, {"expand": ["payments"]})
+        """An invoice with its payments and all of its lines."""
+        fetched = await self._retrieve("/v1/invoices", id, {"expand": ["payments"]})
+        if fetched.object is not None:
+            await self._pages.fill_lines(fetched.object)
+        return fetched
+
+    async def invoice_of_payment(self, payment_intent: str) -> str | None:
+        """The id of the invoice that the payment is for; None: it is for none."""
+        params = {"payment": {"type": "payment_intent", "payment_intent": payment_intent}}
+        paid = _data(await self._pages.whole("/v1/invoice_payments", params))
+        return next((fields.reference(one, "invoice") for one in paid), None)
 
     async def retrieve_customer(self, id: str) -> Fetched:  # noqa: A002
         """A customer."""

@@ -30,6 +30,7 @@ class Listing(StrEnum):
     """In any state; each brings its customer."""
     OPEN_INVOICES = "open_invoices"
     INVOICES = "invoices"
+    """Each with its payments."""
     SESSIONS = "sessions"
     """Complete checkout sessions with their lines and payment intents."""
     REFUNDS = "refunds"
@@ -79,6 +80,8 @@ class StripeLists:
             await self._pages.fill(one["items"], "/v1/subscription_items", {"subscription": one["id"]})
         elif one["object"] == "checkout.session":
             await self._pages.fill(lines_of(one), f"/v1/checkout/sessions/{escaped(one['id'])}/line_items", {})
+        elif one["object"] == "invoice":
+            await self._pages.fill_lines(one)
         elif one["object"] == "product":
             await self._product_features.fill(one)
 
@@ -94,7 +97,7 @@ _LISTS: Final[Mapping[Listing, tuple[str, Mapping[str, Any]]]] = {
     Listing.OPEN_SUBSCRIPTIONS: ("/v1/subscriptions", _CUSTOMER),
     Listing.SUBSCRIPTIONS: ("/v1/subscriptions", {"status": "all", **_CUSTOMER}),
     Listing.OPEN_INVOICES: ("/v1/invoices", {"status": "open"}),
-    Listing.INVOICES: ("/v1/invoices", {}),
+    Listing.INVOICES: ("/v1/invoices", {"expand": ["data.payments"]}),
     Listing.SESSIONS: (
         "/v1/checkout/sessions",
         {"status": "complete", "expand": ["data.line_items", "data.payment_intent"]},

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -16,7 +16,9 @@ import aiohttp
 import orjson
 import stripe
 
+from common import tracing
 from common.clock import SECOND, Clock, Instant, from_datetime
+from common.tracing import Kind
 from writer.gateway.breaker import Breaker
 from writer.gateway.errors import (
     RateLimitedError,
@@ -72,6 +74,21 @@ class Reply:
     as_of: Instant
 
 
+_WORDS: Final = frozenset(
+    {
+        "account", "billing_portal", "charges", "checkout", "configurations", "customers", "disputes", "events",
+        "expire", "features", "invoice_payments", "invoices", "line_items", "lines", "payment_intents", "prices",
+        "products", "refunds", "sessions", "subscription_items", "subscriptions", "v1", "v2", "webhook_endpoints",
+    }
+)  # fmt: skip
+
+
+def operation_of(method: Method, path: str) -> str:
+    """The request without what it names, such as `GET /v1/prices/{id}`: there are only so many of them."""
+    parts = (part if part in _WORDS else "{id}" for part in path.split("/")[1:])
+    return f"{method.upper()} /{'/'.join(parts)}"
+
+
 class StripeTransport:
     """Stripe's API over the official SDK; use as an async context manager or `close` it."""
 
@@ -80,7 +97,10 @@ class StripeTransport:
     ) -> None:
         self._limiter = limiter
         self._clock = clock
-        self.outcomes: Counter[Outcome] = Counter()
+        self.outcomes: Counter[tuple[str, Outcome]] = Counter()
+        """Tries, by operation, such as `GET /v1/prices/{id}`, and what became of them."""
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        """How long tries of an operation took in all."""
         self.limits: Counter[str] = Counter()
         """Answers 429, by the limit that Stripe names."""
         self.breaker = Breaker(random.Random(), clock.monotonic)  # noqa: S311 - spreads writers
@@ -147,28 +167,32 @@ class StripeTransport:
         """One try, once its turn has come."""
         if urgency is not Urgency.PAYER:
             self.breaker.admit()
+        operation = operation_of(method, path)
         async with self._limiter.turn(urgency):
             sent_at = asyncio.get_running_loop().time()
             try:
-                reply = await self._once(method, path, params)
+                with tracing.span(f"Stripe {operation}", Kind.CLIENT):
+                    reply = await self._once(method, path, params)
             except StripeRefusedError:
-                self._note(Outcome.REFUSED)
+                self._note(operation, Outcome.REFUSED)
                 raise
             except RateLimitedError as error:
-                self._note(Outcome.LIMITED)
+                self._note(operation, Outcome.LIMITED)
                 self._slow_down(error, sent_at)
                 raise
             except StripeUnavailableError as error:
-                self.outcomes[Outcome.UNAVAILABLE] += 1
+                self.outcomes[operation, Outcome.UNAVAILABLE] += 1
                 if error.repeatable:
                     self.breaker.failed(error.reason)
                 raise
-            self._note(Outcome.ANSWERED)
+            finally:
+                self.seconds[operation] += asyncio.get_running_loop().time() - sent_at
+            self._note(operation, Outcome.ANSWERED)
             return reply
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, operation: str, outcome: Outcome) -> None:
         """Stripe answered."""
-        self.outcomes[outcome] += 1
+        self.outcomes[operation, outcome] += 1
         self.breaker.worked()
         if outcome is not Outcome.LIMITED:
             self._limited_in_a_row = 0

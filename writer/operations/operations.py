@@ -3,16 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Clock, Instant
-from common.document import Document
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
-from writer import history
 from writer.apply.assignment import Assignment
 from writer.apply.mirror import Mirrored
 from writer.catalogue import apply, mirror, placement, store
@@ -20,13 +18,9 @@ from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.documents import Documents
-from writer.explain.explain import Explain
-from writer.explain.view import Question
-from writer.operations import audit, bought, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
+from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
 from writer.operations.apps import Apps
 from writer.operations.audit import Act, Actor
-from writer.operations.bought import Bought
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
@@ -34,10 +28,11 @@ from writer.operations.grant_import import GrantImport
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
+from writer.operations.log_levels import AskedLevels
 from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
+from writer.operations.questions import Questions
 from writer.operations.records import Records
-from writer.operations.sidecars import Sidecar, SidecarDirectory
 from writer.operations.user_acts import UserActs
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
@@ -54,7 +49,7 @@ class Recomputed:
     changed: bool
 
 
-class Operations:
+class Operations(Questions):
     """Every method raises RefusedError where it will not; `on_commit` is called after something was committed."""
 
     def __init__(
@@ -67,14 +62,10 @@ class Operations:
         readings: Readings | None = None,
     ) -> None:
         """`readings`: where lists and history come from; by default from the same engine."""
-        self._transactions = transactions
-        self._recompute = recompute
-        self._clock = clock
+        super().__init__(engine, transactions, recompute, clock, readings or Readings(engine))
         self._on_commit = on_commit
         self._assignment = Assignment(engine, transactions, recompute)
         self._mirror = StripeMirror(clock)
-        self._documents = Documents(engine, clock)
-        self._readings = readings or Readings(engine)
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.apps = Apps(transactions, on_commit)
@@ -83,7 +74,7 @@ class Operations:
         self.records = Records(self._readings)
         self.push = CataloguePush(transactions)
         self.preview = Preview(engine, recompute, clock)
-        self._engine = engine
+        self.log_levels = AskedLevels(transactions)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
@@ -122,67 +113,6 @@ class Operations:
                 return await projects.find_by_id(connection, int(name))
 
         return await self._transactions.run(work)
-
-    async def document(self, project: Project, user: UserId) -> Document:
-        """What a user holds, as committed."""
-        return (await self._documents.held(project.id, user)).document
-
-    async def explain(self, question: Question, directory: SidecarDirectory | None) -> dict[str, Any]:
-        """Why a user has a feature or not, in the shape that `explain.telling.whole` says.
-
-        `directory` tells where sidecars are; None: nobody here can say.
-        """
-        return await Explain(self._engine, self._recompute, self._clock, directory).answer(question)
-
-    async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
-        """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
-        listed = await directory.listed(ProjectId(name))
-
-        async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
-            project = await projects.find(connection, name)
-            return project, await sidecars.standing(connection, project, listed, self._clock.now())
-
-        return await self._transactions.run(work)
-
-    async def bought(self, object_id: str) -> Sequence[Bought]:
-        """A subscription or purchase as held, or all that a customer (`cus_…`) bought; empty where none is held."""
-
-        async def work(connection: AsyncConnection) -> Sequence[Bought]:
-            if object_id.startswith("cus_"):
-                return await bought.by_customer(connection, object_id)
-            found = await bought.find(connection, object_id)
-            return [] if found is None else [found]
-
-        return await self._transactions.run(work)
-
-    async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
-        """What a user held at a moment, and why; `history.at` says in which shape."""
-
-        async def work(connection: AsyncConnection) -> dict[str, Any]:
-            question = history.Question(await projects.find(connection, project), user, feature)
-            return await history.at(connection, question, moment)
-
-        return await self._readings.run(work)
-
-    async def history(
-        self,
-        project: str,
-        user: UserId,
-        feature: FeatureCode | None,
-        until: Instant,
-        limit: int,
-        before: tuple[int, int] | None = None,
-    ) -> list[dict[str, Any]]:
-        """What changed for a user, newest first; `history.changes` says in which shape.
-
-        `before`: only what changed before that epoch and revision.
-        """
-
-        async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
-            question = history.Question(await projects.find(connection, project), user, feature)
-            return await history.changes(connection, question, until, limit, before)
-
-        return await self._readings.run(work)
 
     async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
         """Change a project's settings."""

@@ -81,7 +81,7 @@ class Backlog:
 def as_message(entry: OutboxEntry, now: Instant) -> Change:
     """The entry as it is told to sidecars."""
     if isinstance(entry.body, Document):
-        return UserChanged(entry.body, now, entry.received_at)
+        return UserChanged(entry.body, now, entry.received_at, entry.trail)
     return CatalogChanged(entry.body, now)
 
 

@@ -22,6 +22,7 @@ from writer.relay.backlog import Page, Start, as_message
 from writer.relay.heads import Standing
 from writer.relay.lease import Lease
 from writer.relay.metrics import RelayMetrics
+from writer.relay.telling import told
 
 _log = logging.getLogger(__name__)
 
@@ -216,7 +217,8 @@ class ProjectRelay:
             if not self.holds:
                 raise LeaseLostError
             now = self._clock.now()
-            published = await self._cache.publish(project, [as_message(entry, now) for entry in burst])
+            with told(project, burst) as entries:
+                published = await self._cache.publish(project, [as_message(entry, now) for entry in entries])
             advanced = await self._cache.advance(project, self._at(), standing)
             self.position, self.standing, self.logged = last.position, standing, True
         self._metrics.published(project, len(burst))

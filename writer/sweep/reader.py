@@ -84,13 +84,13 @@ class EventReader:
             event = parse_event(one)
             stored = await self._intake.take(event, orjson.dumps(one), self._origin)
         except ShapeError as error:
-            _log.error("listed event unreadable event=%s reason=%r", one["id"], str(error))
+            _log.error("listed event unreadable event_id=%s reason=%r", one["id"], str(error))
             return False
         except DATABASE_FAULTS as error:
             if is_outage(error):
                 raise
             # One that Postgres refuses must not end every sweep before the others are found.
-            _log.exception("listed event cannot be stored event=%s", one["id"])
+            _log.exception("listed event cannot be stored event_id=%s", one["id"])
             return False
         return self._report(event, stored)
 
@@ -99,7 +99,7 @@ class EventReader:
             return False
         self._metrics.found(event.type, self._origin)
         words = (stored.value, event.type, event.id, event.object_id, self._origin.value)
-        _log.info("listed event %s type=%s event=%s object=%s origin=%s", *words)
+        _log.info("listed event %s type=%s event_id=%s object=%s origin=%s", *words)
         return True
 
     async def _missing(self, ids: Sequence[str]) -> set[str]:

@@ -19,6 +19,7 @@ from common.decision import Decision, Reason
 from common.document import Document, Entitlement, Source
 from common.identifiers import FeatureCode, ProjectId, UserId
 from common.position import Position
+from common.trail import Trail
 from common.transfer import ChangesPage, SnapshotHead
 from common.wire import CatalogChanged, FutureVersionError, Heartbeat, UserChanged, WireError
 
@@ -70,6 +71,8 @@ CATALOGUE = Catalogue(
 )
 SENT = parse_time("2026-01-31T12:00:02Z")
 USER = UserChanged(DOCUMENT, SENT, parse_time("2026-01-31T12:00:01.5Z"))
+TRAIL = Trail("req-7", "evt_1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+FOLLOWED = UserChanged(DOCUMENT, SENT, parse_time("2026-01-31T12:00:01.5Z"), TRAIL)
 CATALOG = CatalogChanged(CATALOGUE, SENT)
 HEARTBEAT = Heartbeat(EPOCH, 41, REVISION, 12, 0x0123456789ABCDEF0123456789ABCDEF, SENT)
 HEAD = SnapshotHead(PROJECT, Position(EPOCH, REVISION), 12, 0xFEDCBA9876543210FEDCBA9876543210, CATALOGUE)
@@ -86,6 +89,7 @@ WRITTEN: dict[str, bytes] = {
     "document_empty": documents.encode(EMPTY),
     "catalog": catalogues.encode(CATALOGUE),
     "message_user": wire.encode(USER),
+    "message_user_trail": wire.encode(FOLLOWED),
     "message_catalog": wire.encode(CATALOG),
     "message_heartbeat": wire.encode(HEARTBEAT),
     "snapshot_head": transfer.encode_head(HEAD),
@@ -98,6 +102,7 @@ READ: dict[str, tuple[Any, Any]] = {
     "document_empty": (documents.decode, EMPTY),
     "catalog": (catalogues.decode, CATALOGUE),
     "message_user": (wire.decode, USER),
+    "message_user_trail": (wire.decode, FOLLOWED),
     "message_catalog": (wire.decode, CATALOG),
     "message_heartbeat": (wire.decode, HEARTBEAT),
     "snapshot_head": (transfer.decode_head, HEAD),
@@ -157,6 +162,14 @@ def test_a_missing_member_is_refused(name: str) -> None:
     for member in parsed.keys() - {"received_at"}:
         with pytest.raises(WireError):
             wire.from_json({key: value for key, value in parsed.items() if key != member})
+
+
+@pytest.mark.parametrize("trail", [None, "evt_1", {"event_id": "evt 1"}, {"later": 1}])
+def test_a_trail_decides_nothing(trail: Any) -> None:
+    """Missing, or of whatever shape: the change is the same."""
+    parsed = orjson.loads(golden("message_user"))
+    assert wire.from_json({**parsed, "trail": trail}) == USER
+    assert b"trail" not in golden("message_user")
 
 
 def test_the_digest_of_a_document_is_frozen() -> None:

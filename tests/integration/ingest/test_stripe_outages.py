@@ -16,6 +16,7 @@ from writer.gateway.transport import Outcome, Patience
 
 UPDATED = "customer.subscription.updated"
 SETTLED = "SELECT NOT EXISTS (SELECT FROM webhook_events WHERE status = 'pending')"
+FETCH = "GET /v1/subscriptions/{id}"
 LONG = Patience(connect=5, answer=20, tries=1)
 """Longer than everything that must not wait for it."""
 
@@ -117,7 +118,7 @@ async def test_a_429_makes_all_background_work_wait(database_url: str) -> None:
         hearsay.shop.standin.outage.begin(OutageMode.RATE_LIMIT, requests=1, retry_after=2)
         async with hearsay.ingest.working():
             await hint(hearsay, names[0])
-            await until_true(lambda: hearsay.transport.outcomes[Outcome.LIMITED] == 1)
+            await until_true(lambda: hearsay.transport.outcomes[FETCH, Outcome.LIMITED] == 1)
             refused = hearsay.shop.standin.requests[-1][2]
             await hint(hearsay, *names[1:])
             await until(hearsay.ingest, SETTLED)

@@ -20,7 +20,8 @@ LISTENING = re.compile(r"sidecar listening address=(\S+) management=(\S+)")
 
 def process(tmp_path: Path, **environment: str) -> ChildProcess:
     """A sidecar with these settings."""
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SIDECAR_PROJECT": "shop", **environment}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SIDECAR_PROJECT": "shop", "LOG_FORMAT": "text"}
+    env |= environment
     argv = (sys.executable, "-m", "sidecar")
     return ChildProcess(ProcessConfig(name="sidecar", argv=argv, log_path=tmp_path / "sidecar.log", env=env, cwd=ROOT))
 

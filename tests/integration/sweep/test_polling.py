@@ -64,7 +64,7 @@ async def test_a_payment_arrives_without_any_webhook(database_url: str, redis_ur
     assert len(arrivals) > 2
     assert all(sum(begin <= one < begin + 1 for one in arrivals) <= 8 for begin in arrivals)
     assert sample(metrics, 'billing_sweep_found_total{origin="poll",type="customer.subscription.created"}') == 1
-    assert sample(metrics, 'billing_stripe_requests_total{outcome="answered"}') > 2
+    assert sample(metrics, 'billing_stripe_requests_total{operation="GET /v1/events",outcome="answered"}') > 2
     assert sample(metrics, "billing_sweep_lag_seconds") < 60
     log = (tmp_path / "writer.log").read_text(encoding="utf-8")
     assert "background task crashed" not in log

@@ -8,11 +8,13 @@ import gc, os, signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from common.process import serve
-from common.logs import LogLevel
+from common.logs import LogFormat, LogLevel
 
 @dataclass
 class Settings:
     log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.TEXT
+    tracing: bool = False
 
 @asynccontextmanager
 async def running(settings):

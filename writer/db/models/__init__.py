@@ -5,6 +5,7 @@ from writer.db.models.billing import (
     CheckoutRequest,
     Dispute,
     Invoice,
+    InvoicePayment,
     Purchase,
     PurchaseLine,
     Refund,
@@ -22,7 +23,7 @@ from writer.db.models.entitlements import (
     Outbox,
     RelayLease,
 )
-from writer.db.models.operations import AuditLog, IdempotentRequest, RecomputeJob, WebhookEvent
+from writer.db.models.operations import AskedLogLevel, AuditLog, IdempotentRequest, RecomputeJob, WebhookEvent
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
 from writer.db.models.stripe import (
     EventCursor,
@@ -36,6 +37,7 @@ from writer.db.models.stripe import (
 __all__ = [
     "ApiKey",
     "App",
+    "AskedLogLevel",
     "AuditLog",
     "Base",
     "CatalogVersion",
@@ -49,6 +51,7 @@ __all__ = [
     "Feature",
     "IdempotentRequest",
     "Invoice",
+    "InvoicePayment",
     "Lineage",
     "ManualGrant",
     "Outbox",

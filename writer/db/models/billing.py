@@ -112,6 +112,23 @@ class Invoice(Base):
     amount_due: Mapped[int]
     amount_paid: Mapped[int]
     livemode: Mapped[bool]
+    lines: Mapped[Any | None] = mapped_column(
+        comment="price_id, amount after discounts, recurring of each line; null: not read yet, a reconcile run does"
+    )
+
+
+class InvoicePayment(Base):
+    """What settled a subscription's invoice."""
+
+    __tablename__ = "invoice_payments"
+    __table_args__ = (
+        {
+            "comment": "Which invoice a payment paid, where that was told or asked: refunds and disputes name the payment only."
+        },
+    )
+
+    payment_intent: Mapped[str] = mapped_column(primary_key=True)
+    invoice_id: Mapped[str] = mapped_column(comment="in_…")
 
 
 class Purchase(Base):

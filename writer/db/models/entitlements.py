@@ -133,6 +133,9 @@ class Outbox(Base):
     user_count: Mapped[int] = mapped_column(comment="Non-empty documents after this revision")
     digest: Mapped[bytes] = mapped_column(comment="The project's digest after this revision")
     received_at: Mapped[datetime | None] = mapped_column(comment="When what caused it reached the writer")
+    trail: Mapped[Any | None] = mapped_column(
+        JSON(none_as_null=True), comment="request_id, event_id, traceparent of what caused it; for logs and traces only"
+    )
     committed_at: Mapped[Recorded]
 
 

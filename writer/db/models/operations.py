@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from writer.db.models.base import Base, Recorded, RowId
@@ -49,6 +49,10 @@ class WebhookEvent(Base):
     processed_at: Mapped[datetime | None]
     replayed_at: Mapped[datetime | None] = mapped_column(
         comment="When an operator last replayed it: its object is fetched, whatever is held"
+    )
+    trail: Mapped[Any | None] = mapped_column(
+        JSON(none_as_null=True),
+        comment="request_id, traceparent of the request that brought it; for logs and traces only",
     )
 
 
@@ -130,3 +134,19 @@ class IdempotentRequest(Base):
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[bytes | None] = mapped_column(comment="Without what is shown only once")
     created_at: Mapped[Recorded]
+
+
+class AskedLogLevel(Base):
+    """A log level that an operator asked for, of all writers."""
+
+    __tablename__ = "log_levels"
+    __table_args__ = (
+        CheckConstraint("level IN ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')", name="level"),
+        {"comment": "Every writer looks here again and again. Without a row, or after until, LOG_LEVEL counts."},
+    )
+
+    logger: Mapped[str] = mapped_column(primary_key=True, comment="Such as writer.pipeline; empty: all of them")
+    level: Mapped[str]
+    until: Mapped[datetime | None] = mapped_column(comment="null: until it is taken back")
+    actor: Mapped[str]
+    set_at: Mapped[Recorded]

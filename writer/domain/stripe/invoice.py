@@ -1,10 +1,20 @@
 """An invoice, as far as grace, revenue and refunds need it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.clock import Instant
 from writer.domain.stripe import fields
-from writer.domain.stripe.fields import Object
+from writer.domain.stripe.fields import Object, ShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """What one line sold. `amount` is after discounts and before tax; a credit is negative."""
+
+    price_id: str | None
+    amount: int
+    recurring: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,13 @@ class Invoice:
     livemode: bool
     payment_intent: str | None
     """What paid it, where the object says so: new shapes only when its payments were asked for."""
+    lines: tuple[InvoiceLine, ...] | None
+    """None: the object carries none, or not all of them."""
+
+
+def carries_all_lines(source: Object) -> bool:
+    """Whether the object tells all of its lines: it shows the first ten."""
+    return not fields.flag(fields.child(source, "lines"), "has_more")
 
 
 def parse_invoice(source: Object) -> Invoice:
@@ -44,6 +61,32 @@ def parse_invoice(source: Object) -> Invoice:
         amount_paid=fields.whole(source, "amount_paid", default=0),
         livemode=fields.flag(source, "livemode"),
         payment_intent=_payment_intent(source),
+        lines=_lines(source),
+    )
+
+
+def _lines(source: Object) -> tuple[InvoiceLine, ...] | None:
+    if not fields.child(source, "lines") or not carries_all_lines(source):
+        return None
+    try:
+        return tuple(_line(row) for row in fields.rows(source, "lines"))
+    except ShapeError:  # what cannot be told apart in figures must not keep an invoice from counting as paid
+        return None
+
+
+def _line(row: Object) -> InvoiceLine:
+    # Since 2025-03-31 a line names its price under `pricing`, and what it bills as its `parent`.
+    parent = fields.child(row, "parent")
+    of_item = fields.optional_text(parent, "type") == "subscription_item_details"
+    prorated = fields.flag(fields.child(parent, "invoice_item_details"), "proration")
+    old = fields.child(row, "price")
+    of_subscription = fields.optional_text(row, "type") == "subscription" or bool(row.get("subscription_item"))
+    discounts = [one for one in row.get("discount_amounts") or [] if isinstance(one, Mapping)]
+    return InvoiceLine(
+        price_id=fields.reference(fields.child(fields.child(row, "pricing"), "price_details"), "price")
+        or fields.reference(row, "price"),
+        amount=fields.whole(row, "amount") - sum(fields.whole(one, "amount", default=0) for one in discounts),
+        recurring=of_item or prorated or of_subscription or fields.optional_text(old, "type") == "recurring",
     )
 
 

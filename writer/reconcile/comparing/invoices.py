@@ -33,6 +33,8 @@ def _held(row: Row[Any]) -> Facts:
 
 def _facts(one: Invoice | Row[Any], times: Mapping[str, Instant | None]) -> Facts:
     plain = {name: getattr(one, name) for name in _PLAIN}
+    # What the lines sold is only read, not compared: it is final with the invoice.
+    plain["lines_read"] = one.lines is not None
     return {**plain, **{name: None if at is None else format_time(at) for name, at in times.items()}}
 
 
