@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-protocols test-engines lock clean
+.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-browser pictures test-protocols test-engines lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -62,6 +62,12 @@ bench: $(READY) ## Measure everything beside what else there is; BENCH_ARGS="che
 
 stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours (needs npm, or STRIPE_CLI)
 	@$(BIN)/python -m tests.cli_triggers $(TRIGGERS)
+
+test-browser: $(READY) ## Test the console in a real Chromium (needs Chromium)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/browser
+
+pictures: $(READY) ## Make the pictures of docs/console.md anew, by the same tests
+	@TOOLS=required PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser -k pictures
 
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols

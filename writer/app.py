@@ -8,12 +8,11 @@ from uuid import uuid4
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from common.background import Tasks
 from common.clock import Clock, SystemClock
 from common.http import middleware
-from common.identifiers import UserId
 from common.listening import listening
 from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.claims import ClaimRoutes
@@ -37,6 +36,8 @@ from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck
 from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
+from writer.console.assembly import Desk, console
+from writer.console.pages import PREFIX
 from writer.db.engine import create_engine, create_read_engine
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
@@ -52,20 +53,21 @@ from writer.intake import Intake
 from writer.lineage import LineageKeeper
 from writer.operations.claims import Claims
 from writer.operations.operations import Operations
-from writer.outbox import Cause, Revision
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
+from writer.proxies import behind
 from writer.reads import Reads
-from writer.recompute import Recompute, UserKey, lock_users
+from writer.recompute import Recompute
 from writer.reconcile.assembly import Station, worker
 from writer.reconcile.nightly import Nightly
 from writer.reconcile.requests import ReconcileRequests
+from writer.relay import assembly as relaying
 from writer.relay.backlog import Backlog
 from writer.relay.heads import Heads
 from writer.relay.metrics import RelayMetrics
 from writer.relay.presence import Presences
 from writer.relay.project_snapshot import ProjectSnapshots
-from writer.relay.station import RelaySettings, RelayStation
+from writer.relay.station import RelaySettings
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
@@ -122,8 +124,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         heads = Heads(core.engine, core.relay)
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
-        app = web.Application(middlewares=[middleware, database_problems])
+        app = web.Application(middlewares=[*behind(settings.proxies), middleware, database_problems])
         pipeline = _pipeline(core, stripe, background, stack)
+        claims, reconcile = _claims(core, stripe), _reconcile(core, stripe, pipeline, background)
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),
@@ -132,10 +135,12 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *Reads(core.engine, core.auth, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
-                *_admin(core, stripe, presences),
-                *_reconcile(core, stripe, pipeline, background).routes(),
+                *_admin(core, claims, presences),
+                *ReconcileRoutes(core.auth, reconcile).routes(),
             ]
         )
+        desk = (core.auth, settings.admin_keys, core.operations, claims, presences, reconcile, core.clock)
+        app.add_subapp(PREFIX, console(Desk(*desk)))
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
         address = await stack.enter_async_context(listening(app, settings.listen))
@@ -188,18 +193,11 @@ async def _look_at_the_database(core: _Core) -> None:
 
 
 def _relay(core: _Core, heads: Heads, background: Tasks) -> Presences:
-    async def recompute_user(project_id: int, user: UserId) -> list[Revision]:
-        async def work(connection: AsyncConnection) -> list[Revision]:
-            refs = await lock_users(connection, [UserKey(project_id, user)])
-            return await core.recompute.users(connection, list(refs.values()), Cause("repair:cache"))
-
-        revisions = await core.transactions.run(work)
-        if revisions:
-            core.relay.notify()
-        return revisions
-
     settings = RelaySettings(UrlConnector(core.settings.redis_url), core.settings.instance, core.settings.cache_ttl)
-    station = RelayStation(settings, core.engine, heads, core.lineage, core.clock, core.relay_metrics, recompute_user)
+    ground = relaying.Ground(
+        core.engine, core.transactions, core.recompute, core.lineage, core.relay, core.relay_metrics, core.clock
+    )
+    station = relaying.station(settings, heads, ground)
     background.start("relay", station.run)
     return station.presences
 
@@ -229,9 +227,8 @@ def _pipeline(core: _Core, stripe: _Stripe, background: Tasks, stack: AsyncExitS
 
 def _ingest(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks, stack: AsyncExitStack) -> Webhook:
     settings = core.settings
-    redis = UrlConnector(settings.redis_url).nodes(
-        1
-    )  # what is of no consequence keeps off the connection that publishes
+    # What is of no consequence keeps off the connection that publishes.
+    redis = UrlConnector(settings.redis_url).nodes(1)
     stack.push_async_callback(redis.aclose)
     trace = RedisTrace(redis, core.clock)
     background.start("webhook trace", trace.run)
@@ -260,9 +257,12 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
     )
 
 
-def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
+def _claims(core: _Core, stripe: _Stripe) -> Claims:
     ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
-    claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
+    return Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
+
+
+def _admin(core: _Core, claims: Claims, presences: Presences) -> list[web.RouteDef]:
     return [
         *ProjectRoutes(core.auth, core.operations).routes(),
         *EntitlementRoutes(core.auth, core.operations).routes(),
@@ -274,7 +274,7 @@ def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.Route
     ]
 
 
-def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:
+def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRequests:
     settings, wakeup = core.settings, Wakeup()
     station = Station(
         core.engine, core.transactions, stripe.transport, stripe.applier, core.relay, core.registry,
@@ -283,7 +283,7 @@ def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tas
     background.start("reconcile", worker(station, wakeup).run)
     if settings.reconcile_at is not None:
         background.start("nightly", Nightly(core.transactions, core.clock, settings.reconcile_at, wakeup).run)
-    return ReconcileRoutes(core.auth, ReconcileRequests(core.transactions, wakeup.notify))
+    return ReconcileRequests(core.transactions, wakeup.notify)
 
 
 def _jobs(core: _Core, pipeline: Pipeline) -> RecomputeJobs:

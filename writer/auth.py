@@ -73,9 +73,12 @@ class Authenticator:
 
     async def admin(self, request: web.Request) -> Actor:
         """The operator behind the admin key. Problems: 401 as for a project, 403 `admin_key_required`."""
-        token = _bearer(request)
+        return self.operator(request, _bearer(request))
+
+    def operator(self, request: web.Request, token: str) -> Actor:
+        """The same for a key that came another way: a form. Problems: 401 `invalid_key`, 403 `admin_key_required`."""
         if self._is_admin(token):
-            return _actor(token, request)
+            return Actor(admin_key_name(token), request.remote)
         if token.startswith(KEY_MARK):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
@@ -94,7 +97,7 @@ class Authenticator:
             row = (await connection.execute(_PROJECT, {"public_id": name})).one_or_none()
         if row is None:
             raise _unknown(f"there is no project {name}")
-        return KeyHolder(row.id, name, "admin", _actor(token, request).name)
+        return KeyHolder(row.id, name, "admin", admin_key_name(token))
 
     async def note_use(self) -> None:
         """Write down which keys were used since the last time, to the minute; one statement for all."""
@@ -155,6 +158,11 @@ class Authenticator:
         return any([hmac.compare_digest(shown, key) for key in self._admin_keys])  # noqa: C419
 
 
+def admin_key_name(key: str) -> str:
+    """How the audit log names an admin key: which of several it was, without any part of the key itself."""
+    return f"admin-key:{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
 def _known(row: Any, read_at: float) -> _Known:
     expires_at = None if row.expires_at is None else from_datetime(row.expires_at)
     holder = KeyHolder(row.project_id, ProjectId(row.public_id), row.app, row.prefix)
@@ -193,11 +201,6 @@ def _same(holder: KeyHolder, named: str | None) -> KeyHolder:
     if named and named != holder.project:
         raise Problem(HTTPStatus.FORBIDDEN, "wrong_project", "the key belongs to another project than the one named")
     return holder
-
-
-def _actor(token: str, request: web.Request) -> Actor:
-    # Which of several admin keys it was, without any part of the key itself.
-    return Actor(f"admin-key:{hashlib.sha256(token.encode()).hexdigest()[:8]}", request.remote)
 
 
 _KEY: Final = text("""

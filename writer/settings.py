@@ -8,7 +8,7 @@ from socket import gethostname
 
 from common.logs import LogLevel
 from common.redis_url import read_redis_url
-from common.settings import Address, Reader, Secret, TcpAddress
+from common.settings import Address, Network, Reader, Secret, TcpAddress
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
@@ -85,6 +85,8 @@ class Settings:
     reconcile_at: time | None
     """When everything is compared with Stripe each night, UTC; None: never by itself."""
     log_level: LogLevel
+    proxies: tuple[Network, ...] = ()
+    """Of whom it is believed what they say of the client: X-Forwarded-For and X-Forwarded-Proto."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -103,6 +105,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         event_claim=reader.duration("EVENT_CLAIM", 10, least=1, most=600),
         reconcile_at=reader.time_of_day("RECONCILE_AT", time(3)),
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
+        proxies=reader.networks("TRUSTED_PROXIES"),
     )
     reader.finish()
     return settings

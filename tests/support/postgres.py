@@ -34,7 +34,7 @@ async def shared_postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 @pytest.fixture(scope="session")
 def template_database(shared_postgres: PostgresServer) -> str:
     """The name of a database at the newest migration, to copy from; nobody connects to it."""
-    _create(shared_postgres, TEMPLATE, template="template1")
+    create_database(shared_postgres, TEMPLATE, template="template1")
     migrate(shared_postgres.url_of(TEMPLATE))
     return TEMPLATE
 
@@ -43,7 +43,7 @@ def template_database(shared_postgres: PostgresServer) -> str:
 def database_url(shared_postgres: PostgresServer, template_database: str) -> Iterator[str]:
     """`postgresql://…` of a fresh database at the newest migration; dropped afterwards, open connections and all."""
     name = f"test_{next(_numbers)}"
-    _create(shared_postgres, name, template=template_database)
+    create_database(shared_postgres, name, template=template_database)
     yield shared_postgres.url_of(name)
     drop_database(shared_postgres, name)
 
@@ -52,7 +52,7 @@ def database_url(shared_postgres: PostgresServer, template_database: str) -> Ite
 def empty_database_url(shared_postgres: PostgresServer) -> Iterator[str]:
     """`postgresql://…` of a fresh database without any table."""
     name = f"empty_{next(_numbers)}"
-    _create(shared_postgres, name, template="template1")
+    create_database(shared_postgres, name, template="template1")
     yield shared_postgres.url_of(name)
     drop_database(shared_postgres, name)
 
@@ -91,7 +91,8 @@ def migrate(url: str, revision: str = "head") -> None:
         pytest.fail(f"alembic upgrade {revision} failed:\n{done.stdout}{done.stderr}", pytrace=False)
 
 
-def _create(server: PostgresServer, name: str, *, template: str) -> None:
+def create_database(server: PostgresServer, name: str, *, template: str) -> None:
+    """A database copied from another."""
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(statement)

@@ -62,7 +62,7 @@ async def create(
     connection: AsyncConnection, recompute: Recompute, project: Project, order: GrantOrder, actor: Actor, now: Instant
 ) -> Granted:
     """Give a feature of the project's catalogue to a user."""
-    await _check(connection, project, order, now)
+    await check(connection, project, order, now)
     user_ref = (await lock_users(connection, [UserKey(project.id, order.user)]))[UserKey(project.id, order.user)]
     starts = now if order.valid_from is None else order.valid_from
     row = (await connection.execute(_INSERT, _parameters(project, order, user_ref, starts, actor))).one_or_none()
@@ -107,7 +107,8 @@ async def revoke(
     return Revoked(ids, await _position(connection, project), bool(revisions))
 
 
-async def _check(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
+async def check(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
+    """Whether the order can be granted: UnknownError, or InvalidError, with what is wrong."""
     _check_reason(order.reason)
     definition = await load_definition(connection, project.id, project.catalog_version)
     feature = definition.features.get(order.feature)

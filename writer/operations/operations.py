@@ -20,7 +20,7 @@ from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.documents import Documents
+from writer.documents import Documents, Held
 from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
 from writer.operations.audit import Act, Actor
 from writer.operations.catalogue_plan import Plan
@@ -30,6 +30,7 @@ from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
 from writer.operations.projects import Changes, Project
+from writer.operations.views import Views
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
@@ -69,6 +70,7 @@ class Operations:
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
+        self.views = Views(self._readings, recompute, clock)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
@@ -110,7 +112,11 @@ class Operations:
 
     async def document(self, project: Project, user: UserId) -> Document:
         """What a user holds, as committed."""
-        return (await self._documents.held(project.id, user)).document
+        return (await self.held(project, user)).document
+
+    async def held(self, project: Project, user: UserId) -> Held:
+        """The same with the catalogue that it is judged by."""
+        return await self._documents.held(project.id, user)
 
     async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
         """What a user held at a moment, and why; `history.at` says in which shape."""

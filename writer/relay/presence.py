@@ -18,7 +18,7 @@ _MOST: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """One sidecar's last word. `seen_at` in Unix seconds; `facts` is all that it said."""
+    """One sidecar's last word. `seen_at` in Unix seconds; `facts` is all that it said, while that is kept."""
 
     instance: str
     seen_at: float
@@ -35,6 +35,10 @@ class Presences:
 
     async def of(self, project: ProjectId) -> Sequence[Presence]:
         """The sidecars whose presence has not expired."""
+        return [one for one in await self.listed(project) if one.facts]
+
+    async def listed(self, project: ProjectId) -> Sequence[Presence]:
+        """Every sidecar that was seen within a day; whose presence has expired has no position and no facts."""
         since = self._clock.now() / SECOND - FORGET_SECONDS
         (listed,) = await self._commands.read(
             [("ZRANGEBYSCORE", keys.sidecars(project), since, "+inf", "WITHSCORES", "LIMIT", 0, _MOST)]
@@ -44,9 +48,8 @@ class Presences:
         names = [name.decode(errors="replace") for name in listed[::2]]
         said = await self._commands.read([("GET", keys.sidecar(project, name)) for name in names])
         return [
-            Presence(name, float(score), _position(facts), facts)
+            Presence(name, float(score), _position(facts), facts or {})
             for name, score, facts in zip(names, listed[1::2], map(_facts, said), strict=True)
-            if facts is not None
         ]
 
     async def forget_old(self, project: ProjectId) -> None:
