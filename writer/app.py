@@ -18,6 +18,7 @@ from writer.admin.catalogue import CatalogueRoutes
 from writer.admin.claims import ClaimRoutes
 from writer.admin.entitlements import EntitlementRoutes
 from writer.admin.events import EventRoutes
+from writer.admin.explain import ExplainRoutes
 from writer.admin.history import HistoryRoutes
 from writer.admin.projects import ProjectRoutes
 from writer.admin.reconcile import ReconcileRoutes
@@ -270,6 +271,7 @@ def _admin(core: _Core, claims: Claims, presences: Presences) -> list[web.RouteD
         *EventRoutes(core.auth, core.operations).routes(),
         *HistoryRoutes(core.auth, core.operations, core.clock).routes(),
         *ClaimRoutes(core.auth, claims).routes(),
+        *ExplainRoutes(core.auth, core.operations, presences).routes(),
         *SidecarRoutes(core.auth, core.operations, presences).routes(),
     ]
 
@@ -288,12 +290,6 @@ def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tas
 
 def _jobs(core: _Core, pipeline: Pipeline) -> RecomputeJobs:
     return RecomputeJobs(
-        core.transactions,
-        core.recompute,
-        instance=core.settings.instance,
-        wakeup=core.jobs,
-        relay_wakeup=core.relay,
-        clock=core.clock,
-        registry=core.registry,
-        let_payers_first=pipeline.let_payers_first,
-    )
+        core.transactions, core.recompute, instance=core.settings.instance, wakeup=core.jobs, relay_wakeup=core.relay,
+        clock=core.clock, registry=core.registry, let_payers_first=pipeline.let_payers_first,
+    )  # fmt: skip

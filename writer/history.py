@@ -44,10 +44,9 @@ async def at(connection: AsyncConnection, question: Question, moment: Instant) -
     what was in force then (None: nothing had been held yet), each of `features` an answer as it was given then, with
     its `grants`, and for each of them since when and by which price, purchase or grant.
     """
-    rows = await _rows(connection, question, moment, MOST_CHANGES)
-    catalogue_row = await _catalogue_row(connection, question.project.id, moment)
-    definition = definitions.from_json(catalogue_row.definition) if catalogue_row else Definition(version=0)
-    held = _document(question, rows[0]) if rows else ()
+    rows = await rows_of(connection, question, moment, MOST_CHANGES)
+    definition = await definition_at(connection, question.project.id, moment)
+    held = held_by(question, rows[0]) if rows else ()
     grants = await _grants(connection, question, rows, moment, definition) if rows else []
     project = question.project
     catalogue = Catalogue(
@@ -63,7 +62,7 @@ async def at(connection: AsyncConnection, question: Question, moment: Instant) -
         "project_id": project.public_id,
         "user_id": question.user,
         "at": format_time(moment),
-        "document": _change_head(rows[0]) if rows else None,
+        "document": change_head(rows[0]) if rows else None,
         "catalog_version": definition.version,
         "features": [
             {**_answer(held, code, catalogue, moment), "grants": [one for one in grants if one["feature_code"] == code]}
@@ -77,7 +76,7 @@ async def changes(connection: AsyncConnection, question: Question, moment: Insta
 
     With a feature only changes of that one are told.
     """
-    rows = await _rows(connection, question, moment, MOST_CHANGES)
+    rows = await rows_of(connection, question, moment, MOST_CHANGES)
     found = []
     for row, before in zip_longest(rows, rows[1:]):
         was, now = _by_source(before.body if before else [], question), _by_source(row.body, question)
@@ -85,11 +84,12 @@ async def changes(connection: AsyncConnection, question: Question, moment: Insta
             continue
         came = [one for key, one in now.items() if was.get(key) != one]
         went = [one for key, one in was.items() if key not in now]
-        found.append({**_change_head(row), "held": came, "gone": went})
+        found.append({**change_head(row), "held": came, "gone": went})
     return found[:limit]
 
 
-def _document(question: Question, row: Row[Any]) -> Sequence[Entitlement]:
+def held_by(question: Question, row: Row[Any]) -> Sequence[Entitlement]:
+    """The entitlements that a change left the user with."""
     head = {"epoch": row.epoch, "revision": row.revision, "computed_at": format_time(from_datetime(row.recorded_at))}
     named = {"user_id": question.user, "project_id": question.project.public_id}
     return documents.from_json({**named, **head, "entitlements": row.body}).entitlements
@@ -131,7 +131,7 @@ async def _grants(
     return [
         {
             **row,
-            "since": _change_head(_since(rows, row)),
+            "since": change_head(_since(rows, row)),
             "origin": _giving(origins[Source(row["source"])].get(row["source_ref"]), row["feature_code"], versions),
         }
         for row in body
@@ -163,7 +163,8 @@ def _items_that_give(items: Sequence[Mapping[str, Any]], code: str, definition: 
             yield {**item, "plan": plan.target, "plan_origin": plan.origin.value}
 
 
-def _change_head(row: Row[Any]) -> Json:
+def change_head(row: Row[Any]) -> Json:
+    """One change's place, time and cause in the public shape, without what it changed."""
     event = None
     if row.event_type is not None:
         created = format_time(from_datetime(row.event_created))
@@ -178,7 +179,8 @@ def _change_head(row: Row[Any]) -> Json:
     }
 
 
-async def _rows(connection: AsyncConnection, question: Question, moment: Instant, limit: int) -> Sequence[Row[Any]]:
+async def rows_of(connection: AsyncConnection, question: Question, moment: Instant, limit: int) -> Sequence[Row[Any]]:
+    """A user's changes up to a moment as they are kept, newest first, at most `limit`; `change_head` reads them."""
     parameters = {
         "project_id": question.project.id,
         "user_id": question.user,
@@ -188,8 +190,10 @@ async def _rows(connection: AsyncConnection, question: Question, moment: Instant
     return (await connection.execute(_HISTORY, parameters)).all()
 
 
-async def _catalogue_row(connection: AsyncConnection, project_id: int, moment: Instant) -> Row[Any] | None:
-    return (await connection.execute(_CATALOGUE, {"project_id": project_id, "at": to_datetime(moment)})).one_or_none()
+async def definition_at(connection: AsyncConnection, project_id: int, moment: Instant) -> Definition:
+    """The catalogue in force at a moment; the empty one where there was none yet."""
+    found = (await connection.execute(_CATALOGUE, {"project_id": project_id, "at": to_datetime(moment)})).one_or_none()
+    return Definition(version=0) if found is None else definitions.from_json(found.definition)
 
 
 async def _subscriptions(connection: AsyncConnection, ids: Sequence[str], moment: Instant) -> dict[str, Json]:

@@ -65,6 +65,11 @@ class _State:
     digest: int
     sources: Sources
 
+    @property
+    def catalogue(self) -> tuple[int, int, int]:
+        """Project, epoch and version: what names one catalogue for good."""
+        return self.project_id, self.epoch, self.catalog_version
+
 
 class Recompute:
     """Computes documents and hands those that changed to the outbox."""
@@ -95,16 +100,16 @@ class Recompute:
         now = self._clock.now()
         changes = []
         for state in states:
-            definition = await self._definition(connection, state)
+            definition = await self._definition(connection, state.catalogue)
             rows = self._entitled(state.sources, definition, now)
             if entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
         return await outbox.append_users(connection, changes, cause, now)
 
-    async def preview(self, connection: AsyncConnection, user_ref: int, imagined: Sources) -> tuple[Entitlement, ...]:
-        """What a user would hold with `imagined` sources under the catalogue in force; nothing is written."""
-        (state,) = await _read_states(connection, [user_ref])
-        definition = await self._definition(connection, state)
+    async def preview(self, connection: AsyncConnection, project_id: int, imagined: Sources) -> tuple[Entitlement, ...]:
+        """What somebody with `imagined` sources would hold under the catalogue in force; nothing is written."""
+        row = (await connection.execute(_IN_FORCE, {"project_id": project_id})).one()
+        definition = await self._definition(connection, (project_id, row.epoch, row.catalog_version))
         return self._entitled(imagined, definition, self._clock.now())
 
     def _entitled(self, held: Sources, definition: Definition, now: Instant) -> tuple[Entitlement, ...]:
@@ -117,11 +122,11 @@ class Recompute:
             raise DocumentTooLargeError(len(folded), size)
         return folded
 
-    async def _definition(self, connection: AsyncConnection, state: _State) -> Definition:
-        key = (state.project_id, state.epoch, state.catalog_version)
+    async def _definition(self, connection: AsyncConnection, key: tuple[int, int, int]) -> Definition:
         known = self._definitions.get(key)
         if known is None:
-            known = await load_definition(connection, state.project_id, state.catalog_version)
+            project_id, _, version = key
+            known = await load_definition(connection, project_id, version)
             if len(self._definitions) >= _CACHED_VERSIONS:
                 self._definitions.clear()
             self._definitions[key] = known
@@ -199,6 +204,8 @@ FROM users u JOIN projects p ON p.id = u.project_id LEFT JOIN documents d ON d.u
 LEFT JOIN held h ON h.user_ref = u.id
 WHERE u.id = ANY(:refs) ORDER BY u.id
 """)  # noqa: S608 - our own constant
+
+_IN_FORCE: Final = text("SELECT epoch, catalog_version FROM projects WHERE id = :project_id")
 
 _DEFINITION: Final = text("""
 SELECT definition FROM catalog_versions WHERE project_id = :project_id AND version = :version

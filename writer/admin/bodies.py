@@ -98,6 +98,35 @@ class ClaimBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=1000)] | None = None
 
 
+class PreviewGrant(Struct, frozen=True, forbid_unknown_fields=True):
+    """A grant that would be made."""
+
+    feature: str
+    value: Any = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+
+
+class PreviewBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """One act of a user's, or on what the user holds: exactly one of the names from `buy` on.
+
+    `buy` a price, `quantity` of it. `cancel` a subscription, at its period's end unless `now`. `refund` a purchase,
+    all of it unless `amount`. `grant` a feature. `revoke` all grants of a feature, `revoke_grant` one by its id.
+    """
+
+    project_id: str
+    user_id: str
+    quantity: int = 1
+    now: bool = False
+    amount: Annotated[int, Meta(ge=1)] | None = None
+    buy: str | UnsetType = UNSET
+    cancel: str | UnsetType = UNSET
+    refund: str | UnsetType = UNSET
+    grant: PreviewGrant | UnsetType = UNSET
+    revoke: str | UnsetType = UNSET
+    revoke_grant: int | UnsetType = UNSET
+
+
 def time_of(name: str, text: str | None) -> Instant | None:
     """A time out of a body; Problem 400 `invalid_time`."""
     if text is None:

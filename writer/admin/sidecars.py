@@ -1,29 +1,17 @@
 """`/api/v1/admin/sidecars`: which sidecars follow a project, and how far they are."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Protocol
 
 from aiohttp import web
 
-from common.clock import format_time, from_datetime
 from common.http import json_response
-from common.identifiers import ProjectId
 from common.problems import Problem, bad_request
 from writer.auth import Authenticator
+from writer.operations import sidecars
 from writer.operations.operations import Operations
+from writer.operations.sidecars import SidecarDirectory
 from writer.refusals import answered
-from writer.relay.presence import Presence
 from writer.relay.project_relay import CacheFaultError
-
-
-class SidecarDirectory(Protocol):
-    """Who follows a project, by its own word; CacheFaultError where Redis cannot be asked."""
-
-    async def of(self, project: ProjectId) -> Sequence[Presence]:
-        """The sidecars whose presence has not expired."""
-        ...
 
 
 class SidecarRoutes:
@@ -44,9 +32,8 @@ class SidecarRoutes:
         name = request.query.get("project_id")
         if not name:
             raise bad_request("project_required", "project_id is missing")
-        project = await self._operations.project(name)
         try:
-            found = await self._directory.of(project.public_id)
+            project, found = await self._operations.sidecars(name, self._directory)
         except CacheFaultError as error:
             detail = "Redis does not answer, and only there sidecars say where they are"
             raise Problem(
@@ -58,10 +45,6 @@ class SidecarRoutes:
                 "project_id": name,
                 "epoch": head.epoch,
                 "revision": head.revision,
-                "sidecars": [{**one.facts, "instance": one.instance, "seen_at": _time(one.seen_at)} for one in found],
+                "sidecars": [sidecars.to_json(one) for one in found],
             }
         )
-
-
-def _time(seconds: float) -> str:
-    return format_time(from_datetime(datetime.fromtimestamp(seconds, UTC)))

@@ -118,22 +118,18 @@ class _Comparison:
         for code in before.keys() | after.keys() | self._altered:
             if code.startswith(_MARK) or (code not in self._altered and before.get(code) == after.get(code)):
                 continue
-            turn = self._turn(code, before.get(code, ()), after.get(code, ()))
-            if turn is not None:
+            turned = self._turn(code, before.get(code, ()), after.get(code, ()))
+            if turned is not None:
                 changed = True
-                self._impact.by_feature[code][turn] += 1
+                self._impact.by_feature[code][turned] += 1
                 for target in plans:
-                    self._impact.by_plan[target, code][turn] += 1
+                    self._impact.by_plan[target, code][turned] += 1
         self._impact.changed += changed
 
     def _turn(self, code: FeatureCode, before: Collection[Entitlement], after: Collection[Entitlement]) -> Turn | None:
         old = decide(tuple(before), code, self._judging[0], self._now)
         new = decide(tuple(after), code, self._judging[1], self._now)
-        if old.allowed != new.allowed:
-            return Turn.GAIN if new.allowed else Turn.LOSE
-        if not new.allowed or old.value == new.value:
-            return None
-        return _compare(old, new)
+        return turn(old, new)
 
     def _held_plans(self, rows: Mapping[FeatureCode, Collection[Entitlement]]) -> set[str]:
         return {
@@ -144,7 +140,12 @@ class _Comparison:
         }
 
 
-def _compare(old: Decision, new: Decision) -> Turn:
+def turn(old: Decision, new: Decision) -> Turn | None:
+    """How an answer changes; None: not at all."""
+    if old.allowed != new.allowed:
+        return Turn.GAIN if new.allowed else Turn.LOSE
+    if not new.allowed or old.value == new.value:
+        return None
     if new.value == UNLIMITED:
         return Turn.HIGHER
     if old.value == UNLIMITED:

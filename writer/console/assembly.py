@@ -16,6 +16,7 @@ from writer.console.grants import GrantActs
 from writer.console.guard import Guard
 from writer.console.overview import OverviewPage
 from writer.console.pages import Pages
+from writer.console.preview import PreviewPage
 from writer.console.projects import ProjectPages
 from writer.console.reconcile import ReconcilePages
 from writer.console.session import Sessions
@@ -46,19 +47,20 @@ def console(desk: Desk) -> web.Application:
     """The application, to be added below `pages.PREFIX`."""
     pages, operations = Pages(), desk.operations
     guard = Guard(Sessions(desk.admin_keys, desk.clock), pages, desk.clock)
-    customers = CustomerPages(pages, operations, desk.clock)
+    customers = CustomerPages(pages, operations, desk.directory, desk.clock)
     app = web.Application(middlewares=[guard.middleware, database_problems])
     app.router.add_get("/static/{file}", pages.file)
     for part in (
         SignIn(pages, guard, desk.auth),
-        OverviewPage(pages, operations, desk.directory, desk.clock),
+        OverviewPage(pages, operations, desk.directory),
         customers,
         GrantActs(pages, operations, customers),
+        PreviewPage(pages, operations),
         EventPages(pages, operations),
         UnassignedPages(pages, operations, desk.claims),
         ProjectPages(pages, operations, desk.clock),
         CataloguePages(pages, operations),
-        SidecarPage(pages, operations, desk.directory, desk.clock),
+        SidecarPage(pages, operations, desk.directory),
         ReconcilePages(pages, desk.reconcile),
         AuditPage(pages, operations),
     ):

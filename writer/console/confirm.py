@@ -7,7 +7,7 @@ from aiohttp import web
 
 from writer.console.forms import Form
 from writer.console.pages import Pages
-from writer.operations.grant_effect import Effect
+from writer.operations.preview import Foreseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Ask:
     action: str
     back: str
     values: Mapping[str, str | None] = field(default_factory=dict)
-    change: Effect | None = None
-    """How one answer would change."""
+    foreseen: Foreseen | None = None
+    """How a user's answers would change."""
     choices: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ()
     """Further fields: name, label, and the values with what they say."""
     reason: str = "none"

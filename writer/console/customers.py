@@ -1,40 +1,33 @@
-"""Customers: found by whatever is at hand, and all about one of them on one page."""
+"""Customers: found by whatever is at hand, and all about one of them on one page: why they have what they have."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
 from common.answers import parse_user
-from common.clock import Clock, Instant
-from common.decision import Decision, decide
-from common.document import Entitlement
-from common.identifiers import FeatureCode, UserId
-from common.problems import bad_request
+from common.clock import Clock, Instant, parse_time
+from common.identifiers import UserId
+from common.problems import Problem, bad_request
 from writer.console.forms import Form, query_form
 from writer.console.pages import Pages
-from writer.documents import Held
+from writer.console.remedies import remedy
+from writer.explain.view import Question
 from writer.operations.operations import Operations
+from writer.operations.sidecars import SidecarDirectory
+
+Json = Mapping[str, Any]
 
 _CHANGES: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One feature: what is answered now, and what gives it or once gave it."""
-
-    code: FeatureCode
-    decision: Decision
-    rows: Sequence[Entitlement]
 
 
 class CustomerPages:
     """Two pages; `shown` is the second, also for those who have to show it again with what was wrong."""
 
-    def __init__(self, pages: Pages, operations: Operations, clock: Clock) -> None:
+    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory, clock: Clock) -> None:
         self._pages = pages
         self._operations = operations
+        self._directory = directory
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -49,31 +42,31 @@ class CustomerPages:
         return self._pages.render(request, "customers.html", form=form, projects=projects, hits=hits)
 
     async def show(self, request: web.Request) -> web.Response:
-        """`?project_id=&user_id=`; further values fill in the form for a grant."""
+        """`?project_id=&user_id=`, with `&at=` as it was then; further values fill in the form for a grant."""
         return await self.shown(request, query_form(request))
 
     async def shown(self, request: web.Request, form: Form) -> web.Response:
         """The user whom the form names, with the form as it was sent."""
         name, user = named(form)
-        views, now = self._operations.views, self._clock.now()
-        project = await self._operations.project(name)
-        held = await self._operations.held(project, user)
-        changes = await self._operations.history(name, user, None, now, _CHANGES)
-        features = sorted(held.catalogue.features)
+        moment, now = None, self._clock.now()
+        try:
+            moment = form.time("at")
+        except Problem as problem:
+            form = form.refused(problem)
+        told = await self._operations.explain(Question(name, user, None, moment), self._directory)
+        until = now if moment is None else moment
         return self._pages.render(
             request,
             "customer.html",
             form.status,
             form=form,
-            project=project,
+            told=told,
+            project=name,
             user=user,
-            now=now,
-            document=held.document,
-            bought=await views.holdings(name, user),
-            answers=[_answer(held, code, now) for code in features],
-            strays=sorted({row["feature_code"] for row in _told(changes)} - set(features)),
-            features=[(code, code) for code in features],
-            changes=changes,
+            features=[(one["feature"], one["feature"]) for one in told["features"] if one["kind"] is not None],
+            remedies=_remedies(told),
+            grants=_grants(told, until),
+            changes=await self._operations.history(name, user, None, until, _CHANGES),
         )
 
 
@@ -86,11 +79,34 @@ def named(form: Form) -> tuple[str, UserId]:
     return project, parse_user(form.values.get("user_id"))
 
 
-def _answer(held: Held, code: FeatureCode, now: Instant) -> Answer:
-    """As a sidecar in step gives it."""
-    rows = held.document.entitlements
-    return Answer(code, decide(rows, code, held.catalogue, now), [row for row in rows if row.feature_code == code])
+def _remedies(told: Json) -> Mapping[str, Sequence[tuple[Json, tuple[str, str] | None]]]:
+    """By feature: each cause of a denial, and where in the console it is mended."""
+    return {
+        one["feature"]: [
+            (cause, remedy(cause, told["project_id"], told["user_id"], one["feature"])) for cause in one["causes"]
+        ]
+        for one in told["features"]
+    }
 
 
-def _told(changes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [row for change in changes for row in (*change["held"], *change["gone"])]
+def _grants(told: Json, moment: Instant) -> Sequence[Json]:
+    """Manual grants, the newest first, with their feature and how they stand."""
+    features = {
+        source["ref"]: one["feature"]
+        for one in told["features"]
+        for source in one["sources"]
+        if source["kind"] == "manual"
+    }
+    found = [one for one in told["holdings"] if one["kind"] == "manual"]
+    return [
+        {**one, "feature": features.get(one["ref"]), "state": _state(one, moment)}
+        for one in sorted(found, key=lambda one: -int(one["ref"]))
+    ]
+
+
+def _state(grant: Json, moment: Instant) -> str:
+    if grant["revoked_at"] is not None:
+        return "revoked"
+    if grant["valid_to"] is not None and parse_time(grant["valid_to"]) <= moment:
+        return "ended"
+    return "not begun" if parse_time(grant["valid_from"]) > moment else "in force"

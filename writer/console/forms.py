@@ -48,6 +48,9 @@ _FIELDS: Final[Mapping[str, str]] = {
     "claim_conflicts": "object_id",
     "claim_not_ours": "object_id",
     "wrong_mode": "object_id",
+    "unknown_price": "object_id",
+    "price_of_another_project": "object_id",
+    "invalid_quantity": "quantity",
     "unknown_event": "event_id",
     "event_not_ours": "event_id",
 }

@@ -12,7 +12,7 @@ from writer.console.customers import CustomerPages, named
 from writer.console.forms import Form, Refusal, query_form
 from writer.console.guard import actor_of, to
 from writer.console.pages import FORM, Pages
-from writer.operations.grants import GrantOrder
+from writer.operations.grants import GrantOrder, check_reason
 from writer.operations.operations import Operations
 
 _MAX_ID = 2**63 - 1
@@ -49,11 +49,10 @@ class GrantActs:
         return to("customers/user", project_id=project, user_id=order.user, done=done)
 
     async def _ask_to_grant(self, request: web.Request, form: Form, project: str, order: GrantOrder) -> web.Response:
-        effect = await self._operations.views.effect_of_grant(project, order)
+        check_reason(order.reason)
+        foreseen = await self._operations.preview.of(project, order.user, order)
         until = "for life" if order.valid_to is None else f"until {format_time(order.valid_to)}"
         lines = [f"{order.user} is given {order.feature} in {project}, {until}", "What was bought stays as it is"]
-        if effect.before == effect.after:
-            lines.append("The answer stays the same: another source gives as much already")
         values = {name: form.values.get(name) for name in ("project_id", "user_id", "feature", "value", "valid_to")}
         question = Ask(
             f"Grant {order.feature} to {order.user}?",
@@ -62,7 +61,7 @@ class GrantActs:
             "customers/grant",
             _address(project, order.user),
             {**values, "reason": order.reason, "once": token_urlsafe(16)},
-            effect,
+            foreseen,
             takes_away=False,
         )
         return ask(self._pages, request, question)
@@ -84,10 +83,8 @@ class GrantActs:
 
     async def _ask_to_revoke(self, request: web.Request, form: Form) -> web.Response:
         (project, user), grant_id = named(form), _grant_id(form)
-        effect = await self._operations.views.effect_of_revocation(project, grant_id)
-        lines = [f"Grant {grant_id} of {effect.feature} to {effect.user} in {project} ends now"]
-        if effect.before == effect.after:
-            lines.append("The answer stays the same: another source gives as much")
+        foreseen = await self._operations.preview.of_grant(project, grant_id)
+        lines = [f"Grant {grant_id} of {foreseen.user} in {project} ends now", "What was bought stays as it is"]
         question = Ask(
             f"Take back grant {grant_id}?",
             lines,
@@ -95,7 +92,7 @@ class GrantActs:
             "customers/revoke",
             _address(project, user),
             {"project_id": project, "user_id": user, "grant_id": str(grant_id)},
-            effect,
+            foreseen,
             reason="required",
         )
         return ask(self._pages, request, question, form)

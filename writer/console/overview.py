@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from common.clock import Clock, format_time
+from common.clock import format_time
 from writer.console.pages import Pages
 from writer.console.standing import every_standing
 from writer.operations.operations import Operations
@@ -15,9 +15,8 @@ _STATES = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete", "
 class OverviewPage:
     """One page."""
 
-    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory, clock: Clock) -> None:
+    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory) -> None:
         self._pages = pages
-        self._clock = clock
         self._operations = operations
         self._directory = directory
 
@@ -29,7 +28,7 @@ class OverviewPage:
         """The overview."""
         now = await self._operations.views.overview()
         projects = await self._operations.list_projects()
-        groups = await every_standing(self._directory, projects, self._clock.now())
+        groups = await every_standing(self._operations, self._directory, projects)
         return self._pages.render(
             request,
             "overview.html",

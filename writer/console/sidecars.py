@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from common.clock import Clock
 from writer.console.pages import Pages
 from writer.console.standing import every_standing
 from writer.operations.operations import Operations
@@ -12,9 +11,8 @@ from writer.operations.sidecars import SidecarDirectory
 class SidecarPage:
     """One page."""
 
-    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory, clock: Clock) -> None:
+    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory) -> None:
         self._pages = pages
-        self._clock = clock
         self._operations = operations
         self._directory = directory
 
@@ -26,5 +24,5 @@ class SidecarPage:
         """Of every project, or of `?project_id=`."""
         name = request.query.get("project_id")
         projects = [await self._operations.project(name)] if name else await self._operations.list_projects()
-        groups = await every_standing(self._directory, projects, self._clock.now())
+        groups = await every_standing(self._operations, self._directory, projects)
         return self._pages.render(request, "sidecars.html", groups=groups)

@@ -1,10 +1,9 @@
 """Where the sidecars of each project stand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common.clock import Instant
-from writer.operations import sidecars
+from writer.operations.operations import Operations
 from writer.operations.projects import Project
 from writer.operations.sidecars import Sidecar, SidecarDirectory, State
 from writer.relay.project_relay import CacheFaultError
@@ -24,7 +23,9 @@ class Standing:
         return sum(one.state is not State.IN_STEP for one in self.sidecars)
 
 
-async def every_standing(directory: SidecarDirectory, projects: Sequence[Project], now: Instant) -> list[Standing]:
+async def every_standing(
+    operations: Operations, directory: SidecarDirectory, projects: Iterable[Project]
+) -> list[Standing]:
     """Of each of these projects; where Redis is away it is asked once, not for each."""
     standings: list[Standing] = []
     for project in projects:
@@ -32,9 +33,7 @@ async def every_standing(directory: SidecarDirectory, projects: Sequence[Project
             standings.append(Standing(project, away=True))
             continue
         try:
-            listed = await directory.listed(project.public_id)
+            standings.append(Standing(*await operations.sidecars(project.public_id, directory)))
         except CacheFaultError:
             standings.append(Standing(project, away=True))
-        else:
-            standings.append(Standing(project, sidecars.judged(listed, project.position, now)))
     return standings

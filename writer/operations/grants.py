@@ -62,7 +62,8 @@ async def create(
     connection: AsyncConnection, recompute: Recompute, project: Project, order: GrantOrder, actor: Actor, now: Instant
 ) -> Granted:
     """Give a feature of the project's catalogue to a user."""
-    await check(connection, project, order, now)
+    check_reason(order.reason)
+    await check_terms(connection, project, order, now)
     user_ref = (await lock_users(connection, [UserKey(project.id, order.user)]))[UserKey(project.id, order.user)]
     starts = now if order.valid_from is None else order.valid_from
     row = (await connection.execute(_INSERT, _parameters(project, order, user_ref, starts, actor))).one_or_none()
@@ -85,7 +86,7 @@ async def revoke(
     actor: Actor,
 ) -> Revoked:
     """Take back one grant by its id, or every grant of a feature that a user has. Again changes nothing."""
-    _check_reason(reason)
+    check_reason(reason)
     parameters: dict[str, Any] = {"project_id": project.id, "id": None, "user_id": None, "feature": None}
     if isinstance(which, int):
         parameters["id"] = which
@@ -107,9 +108,17 @@ async def revoke(
     return Revoked(ids, await _position(connection, project), bool(revisions))
 
 
-async def check(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
-    """Whether the order can be granted: UnknownError, or InvalidError, with what is wrong."""
-    _check_reason(order.reason)
+async def holder(connection: AsyncConnection, project: Project, grant_id: int) -> UserId:
+    """Whose grant it is, revoked or not; UnknownError `unknown_grant`."""
+    parameters = {"project_id": project.id, "id": grant_id, "user_id": None, "feature": None}
+    row = (await connection.execute(_FIND, parameters)).one_or_none()
+    if row is None:
+        raise UnknownError("unknown_grant", f"project {project.public_id} has no such manual grant")
+    return UserId(row.user_id)
+
+
+async def check_terms(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
+    """Whether it could be given, whatever the reason: UnknownError `unknown_feature`, or InvalidError."""
     definition = await load_definition(connection, project.id, project.catalog_version)
     feature = definition.features.get(order.feature)
     if feature is None:
@@ -128,7 +137,8 @@ async def check(connection: AsyncConnection, project: Project, order: GrantOrder
         raise InvalidError("invalid_period", "valid_to must be after valid_from, which is now where it is not given")
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """InvalidError `reason_required`."""
     if not 1 <= len(reason.strip()) <= _MAX_REASON or not keepable(reason):
         raise InvalidError("reason_required", f"reason must have 1 to {_MAX_REASON} characters")
 

@@ -20,8 +20,10 @@ from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.documents import Documents, Held
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
+from writer.documents import Documents
+from writer.explain.explain import Explain
+from writer.explain.view import Question
+from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
 from writer.operations.audit import Act, Actor
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
@@ -29,7 +31,9 @@ from writer.operations.events import Events
 from writer.operations.grants import Granted, GrantOrder, Revoked
 from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
+from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
+from writer.operations.sidecars import Sidecar, SidecarDirectory
 from writer.operations.views import Views
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
@@ -70,7 +74,9 @@ class Operations:
         self.events = Events(transactions, self._readings, on_commit)
         self.jobs = Jobs(transactions, recompute, clock)
         self.push = CataloguePush(transactions)
-        self.views = Views(self._readings, recompute, clock)
+        self.views = Views(self._readings, clock)
+        self.preview = Preview(engine, recompute, clock)
+        self._engine = engine
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def create_project(self, public_id: str, name: str, hosts: Sequence[str], actor: Actor) -> Project:
@@ -112,11 +118,25 @@ class Operations:
 
     async def document(self, project: Project, user: UserId) -> Document:
         """What a user holds, as committed."""
-        return (await self.held(project, user)).document
+        return (await self._documents.held(project.id, user)).document
 
-    async def held(self, project: Project, user: UserId) -> Held:
-        """The same with the catalogue that it is judged by."""
-        return await self._documents.held(project.id, user)
+    async def explain(self, question: Question, directory: SidecarDirectory | None) -> dict[str, Any]:
+        """Why a user has a feature or not, in the shape that `explain.telling.whole` says.
+
+        `directory` tells where sidecars are; None: nobody here can say.
+        """
+        return await Explain(self._engine, self._recompute, self._clock, directory).answer(question)
+
+    async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
+        """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
+        project = await self.project(name)
+        listed = await directory.listed(project.public_id)
+
+        async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
+            head = await projects.find(connection, name)
+            return head, await sidecars.standing(connection, head, listed, self._clock.now())
+
+        return await self._transactions.run(work)
 
     async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
         """What a user held at a moment, and why; `history.at` says in which shape."""
