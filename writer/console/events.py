@@ -21,7 +21,7 @@ class EventPages:
 
     def __init__(self, pages: Pages, operations: Operations) -> None:
         self._pages = pages
-        self._events = operations.events
+        self._operations = operations
 
     def routes(self) -> list[web.RouteDef]:
         """What these handlers answer."""
@@ -36,7 +36,7 @@ class EventPages:
         """Those received last first."""
         form = query_form(request)
         try:
-            page = await self._events.list(_filter(form), form.get("after") or None, _PAGE)
+            page = await self._operations.events.list(_filter(form), form.get("after") or None, _PAGE)
         except Refusal as error:
             form = form.refused(error)
             return self._pages.render(request, "events.html", form.status, form=form, page=None, asked="")
@@ -44,7 +44,7 @@ class EventPages:
 
     async def show(self, request: web.Request) -> web.Response:
         """One event with its payload."""
-        event, payload = await self._events.find(request.match_info["event"])
+        event, payload = await self._operations.events.find(request.match_info["event"])
         return self._pages.render(request, "event.html", event=event, payload=payload)
 
     async def ask_to_replay(self, request: web.Request) -> web.Response:
@@ -59,9 +59,9 @@ class EventPages:
             return await self._ask(request, form)
         try:
             if event_id:
-                await self._events.replay(event_id, actor_of(request), reason)
+                await self._operations.events.replay(event_id, actor_of(request), reason)
                 return to(f"events/{event_id}", done="replayed")
-            await self._events.replay_all(_filter(form), actor_of(request), reason)
+            await self._operations.events.replay_all(_filter(form), actor_of(request), reason)
         except Refusal as error:
             return await self._ask(request, form.refused(error))
         return to("events", **{name: form.get(name) for name in _FILTER if form.get(name)}, done="replayed")
@@ -70,11 +70,11 @@ class EventPages:
         event_id = form.get("event_id")
         values: dict[str, str | None]
         if event_id:
-            event, _ = await self._events.find(event_id)
+            event, _ = await self._operations.events.find(event_id)
             lines = [f"{event.id}, {event.type} of {event.object_id or 'nothing of ours'}, is pending again"]
             values, back = {"event_id": event_id}, f"events/{event_id}"
         else:
-            found = await self._events.count(_filter(form))
+            found = await self._operations.events.count(_filter(form))
             lines = [f"{len(found.ids):,} events of {found.objects:,} objects are pending again"]
             values, back = {name: form.get(name) for name in _FILTER}, f"events?{_asked(form)}"
         lines.append("Each object is fetched from Stripe and applied as it is now, however old the event is")
