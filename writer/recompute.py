@@ -96,15 +96,22 @@ class Recompute:
         """
         if not refs:
             return []
-        states = await _read_states(connection, refs)
         now = self._clock.now()
+        return await outbox.append_users(connection, await self.changes(connection, refs, now), cause, now)
+
+    async def changes(self, connection: AsyncConnection, refs: Collection[int], now: Instant) -> list[UserChange]:
+        """What of the users' documents is not as it would be computed now; nothing is written.
+
+        DocumentTooLargeError where somebody holds more than a document can.
+        """
+        states = await _read_states(connection, refs)
         changes = []
         for state in states:
             definition = await self._definition(connection, state.catalogue)
             rows = self._entitled(state.sources, definition, now)
             if entitlements_to_json(rows) != state.body:
                 changes.append(_change(state, rows))
-        return await outbox.append_users(connection, changes, cause, now)
+        return changes
 
     async def preview(self, connection: AsyncConnection, project_id: int, imagined: Sources) -> tuple[Entitlement, ...]:
         """What somebody with `imagined` sources would hold under the catalogue in force; nothing is written."""

@@ -1,7 +1,6 @@
-"""The `billing` command: what an operator does, on the database that `DATABASE_URL` names.
+"""The `billing` command: what an operator does, on the database that `DATABASE_URL` names."""
 
-Exit status: 0 done, 1 refused or failed, 2 the command or the settings are wrong.
-"""
+from typing import Final
 
 import click
 
@@ -10,6 +9,8 @@ from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
 from writer.cli.entitlements import grant, recompute, revoke
 from writer.cli.events import events
+from writer.cli.explain import explain, sidecars
+from writer.cli.foresight import preview
 from writer.cli.history import history
 from writer.cli.imports import import_
 from writer.cli.keys import key
@@ -17,6 +18,11 @@ from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
 from writer.cli.stripe import stripe
 from writer.cli.verify import verify
+
+_EXIT: Final = (
+    "Exit status: 0 done; 1 refused, failed or not agreed to, the reason is on stderr; 2 the command or the settings "
+    "are wrong, or it would ask and there is no terminal."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,7 +44,10 @@ for _command in (
     reconcile,
     verify,
     events,
+    explain,
+    preview,
     history,
+    sidecars,
     unassigned,
     claim,
     stripe,
@@ -47,3 +56,14 @@ for _command in (
     check_settings,
 ):
     main.add_command(_command)
+
+
+def _say_how_it_ends(group: click.Group) -> None:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            _say_how_it_ends(command)
+        else:
+            command.epilog = _EXIT
+
+
+_say_how_it_ends(main)

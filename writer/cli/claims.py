@@ -5,13 +5,22 @@ from collections.abc import Sequence
 import click
 from prometheus_client import CollectorRegistry
 
-from common.answers import parse_user
-from common.identifiers import UserId
-from common.problems import Problem
 from writer import settings
 from writer.apply.applier import Applier
 from writer.catalogue.mirror import StripeMirror
-from writer.cli.session import actor, json_option, on_ground, print_json, print_table, told
+from writer.cli.parameters import user_of
+from writer.cli.session import (
+    actor,
+    asking_option,
+    asks,
+    confirm,
+    json_option,
+    on_ground,
+    operate,
+    print_json,
+    print_table,
+    told,
+)
 from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.stripe_gateway import StripeGateway
@@ -66,19 +75,24 @@ def unassigned(project: str | None, *, ended: bool, as_json: bool) -> None:
 @click.argument("user")
 @click.option("--project", help="Whose user is meant, where a customer bought in several projects.")
 @click.option("--reason", help="Why, for the audit log.")
+@asking_option
 @json_option
-def claim(object_id: str, user: str, project: str | None, reason: str | None, *, as_json: bool) -> None:
+def claim(object_id: str, user: str, project: str | None, reason: str | None, *, yes: bool, as_json: bool) -> None:
     """Say whose a subscription, a purchase, or a customer with all it bought is (STRIPE_SECRET_KEY).
 
-    Metadata at Stripe that names a user counts more. Claimed again for another user, it moves.
+    Metadata at Stripe that names a user counts more. Claimed again for another user, it moves. On a terminal it shows
+    first what is held and whose that is, and asks.
 
     \b
     Examples:
       billing claim sub_1Abc user_123 --reason "ticket 4711"
       billing claim cus_1Abc user_123 --project shop
     """
-    wanted = Claim(object_id, _user(user), project, reason)
+    wanted = Claim(object_id, user_of(user), project, reason)
     livemode = told(settings.read_stripe).livemode
+    if asks(yes=yes):
+        _show_effect(object_id)
+        confirm(f"Give it to {user}?", yes=yes)
 
     async def work(ground: Ground, transport: StripeTransport) -> Claimed:
         gateway = StripeGateway(transport, Urgency.PAYER)
@@ -99,15 +113,16 @@ def claim(object_id: str, user: str, project: str | None, reason: str | None, *,
         click.echo(f"still nobody's, of the same customer: {', '.join(done.left)}", err=True)
 
 
+def _show_effect(object_id: str) -> None:
+    """What is held of it and whose that is now; on stderr."""
+    found = operate(lambda operations: operations.bought(object_id))
+    rows = [(one.id, one.user_id or "nobody", ", ".join(one.projects), ", ".join(one.prices)) for one in found]
+    nothing = f"nothing of {object_id} is held here yet: Stripe is asked first"
+    print_table(("what", "whose now", "projects", "prices"), rows, none=nothing, err=True)
+
+
 def _money(one: UnassignedObject) -> str:
     return "" if one.amount is None or one.currency is None else f"{one.amount} {one.currency}"
-
-
-def _user(text: str) -> UserId:
-    try:
-        return parse_user(text)
-    except Problem as problem:
-        raise click.BadParameter(problem.detail, param_hint="USER") from problem
 
 
 def _nobody() -> None:

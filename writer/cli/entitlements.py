@@ -4,13 +4,24 @@ from typing import Any
 
 import click
 
-from common.answers import parse_feature, parse_user
 from common.clock import Instant
 from common.identifiers import FeatureCode, UserId
-from common.problems import Problem
-from writer.cli.parameters import TIME, VALUE
-from writer.cli.session import actor, confirm, json_option, operate, print_json, yes_option
+from writer.cli.foresight import foresee, show
+from writer.cli.parameters import TIME, VALUE, feature_of, user_of
+from writer.cli.session import (
+    actor,
+    answerable,
+    asking_option,
+    asks,
+    confirm,
+    json_option,
+    operate,
+    print_json,
+    yes_option,
+)
+from writer.domain.imagine import Revoke
 from writer.operations.grants import GrantOrder
+from writer.operations.preview import Recomputing
 
 
 @click.command()
@@ -22,6 +33,7 @@ from writer.operations.grants import GrantOrder
 @click.option("--valid-from", type=TIME, help="RFC 3339; now where left out.")
 @click.option("--valid-to", type=TIME, help="RFC 3339; for life where left out.")
 @click.option("--idempotency-key", help="The same key grants only once, however often it is sent.")
+@asking_option
 @json_option
 def grant(
     user: str,
@@ -33,16 +45,20 @@ def grant(
     valid_to: Instant | None,
     idempotency_key: str | None,
     *,
+    yes: bool,
     as_json: bool,
 ) -> None:
-    """Give a user a feature.
+    """Give a user a feature. On a terminal it shows first what that changes, and asks.
 
     \b
     Examples:
       billing grant user_123 shop pro --reason "beta tester" --valid-to 2027-01-01T00:00:00Z
       billing grant user_123 shop seats --value 5 --reason "contract 2026/17"
     """
-    order = GrantOrder(_user(user), _feature(feature), value, valid_from, valid_to, reason, idempotency_key)
+    order = GrantOrder(user_of(user), feature_of(feature), value, valid_from, valid_to, reason, idempotency_key)
+    if asks(yes=yes):
+        show(foresee(project, order.user, order))
+        confirm(f"Grant {feature} to {user} in {project}?", yes=yes)
     done = operate(lambda operations: operations.grant(project, order, actor()))
     if as_json:
         print_json({"grant_id": done.id, "changed": done.changed, "token": done.position.token})
@@ -68,20 +84,22 @@ def revoke(
 ) -> None:
     """Take manual grants back: those of a feature that a user has, or one by its id. What was bought stays.
 
+    On a terminal it shows first what that changes.
+
     \b
     Examples:
       billing revoke user_123 shop pro --reason "the test is over"
       billing revoke shop --grant 12 --reason "given by mistake"
     """
-    which: int | tuple[UserId, FeatureCode]
-    match names, grant_id:
-        case (project,), int(which):
-            what = f"grant {which}"
-        case (user, project, feature), None:
-            which, what = (_user(user), _feature(feature)), f"{feature} from {user}"
-        case _:
-            raise click.UsageError("name USER PROJECT FEATURE, or PROJECT --grant ID")
-    confirm(f"Take back {what} in {project}?", yes=yes)
+    project, which = _which(names, grant_id)
+    what = f"grant {which}" if isinstance(which, int) else f"{which[1]} from {which[0]}"
+    answerable(yes=yes)
+    if not yes:
+        if isinstance(which, int):
+            show(operate(lambda operations: operations.preview.of_grant(project, which)))
+        else:
+            show(foresee(project, which[0], Revoke(feature=which[1])))
+        confirm(f"Take back {what} in {project}?", yes=yes)
     done = operate(lambda operations: operations.revoke_grant(project, which, reason, actor()))
     if as_json:
         print_json({"revoked": list(done.ids), "changed": done.changed, "token": done.position.token})
@@ -95,9 +113,12 @@ def revoke(
 @click.argument("user", required=False)
 @click.argument("project", required=False)
 @click.option("--project", "whole", metavar="PROJECT", help="Every user of the project, in the background.")
+@asking_option
 @json_option
-def recompute(user: str | None, project: str | None, whole: str | None, *, as_json: bool) -> None:
+def recompute(user: str | None, project: str | None, whole: str | None, *, yes: bool, as_json: bool) -> None:
     """Compute entitlements again from what was bought and granted: one user now, or a whole project.
+
+    For a whole project it shows first, on a terminal, how many documents would change, and asks.
 
     \b
     Examples:
@@ -105,6 +126,9 @@ def recompute(user: str | None, project: str | None, whole: str | None, *, as_js
       billing recompute --project shop
     """
     if whole is not None and user is None:
+        if asks(yes=yes):
+            click.echo(_words(whole, operate(lambda operations: operations.preview.of_recompute(whole))), err=True)
+            confirm(f"Compute all of {whole} again?", yes=yes)
         job_id = operate(lambda operations: operations.recompute_project(whole, actor()))
         if as_json:
             print_json({"job_id": job_id})
@@ -113,7 +137,7 @@ def recompute(user: str | None, project: str | None, whole: str | None, *, as_js
         return
     if user is None or project is None or whole is not None:
         raise click.UsageError("name USER PROJECT, or --project PROJECT")
-    name = _user(user)
+    name = user_of(user)
     done = operate(lambda operations: operations.recompute_user(project, name, actor()))
     if as_json:
         print_json({"changed": done.changed, "token": done.position.token})
@@ -122,15 +146,17 @@ def recompute(user: str | None, project: str | None, whole: str | None, *, as_js
         click.echo(f"the entitlements of {user} in {project} {found}, position {done.position.token}")
 
 
-def _user(text: str) -> UserId:
-    try:
-        return parse_user(text)
-    except Problem as problem:
-        raise click.BadParameter(problem.detail, param_hint="USER") from problem
+def _which(names: tuple[str, ...], grant_id: int | None) -> tuple[str, int | tuple[UserId, FeatureCode]]:
+    """The project, and which of its grants are meant."""
+    match names, grant_id:
+        case (project,), int(one):
+            return project, one
+        case (user, project, feature), None:
+            return project, (user_of(user), feature_of(feature))
+    raise click.UsageError("name USER PROJECT FEATURE, or PROJECT --grant ID")
 
 
-def _feature(text: str) -> FeatureCode:
-    try:
-        return parse_feature(text)
-    except Problem as problem:
-        raise click.BadParameter(problem.detail, param_hint="FEATURE") from problem
+def _words(project: str, found: Recomputing) -> str:
+    count = f"{found.users:,}" if found.is_exact else f"the first {found.users:,}"
+    failing = f", {found.failing:,} cannot be computed" if found.failing else ""
+    return f"{project}: {found.differing:,} of {count} users would hold something else{failing}"

@@ -29,7 +29,11 @@ _object_option = click.option("--object", "object_id", metavar="ID", help="Such 
 _since_option = click.option("--since", type=TIME, help="Received then or later; RFC 3339.")
 _until_option = click.option("--until", type=TIME, help="Received before.")
 _status_option = click.option(
-    "--status", "statuses", multiple=True, type=click.Choice([status.value for status in EventStatus])
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([status.value for status in EventStatus]),
+    help="What became of them; repeatable.",
 )
 
 
@@ -40,7 +44,9 @@ _status_option = click.option(
 @_since_option
 @_until_option
 @click.option("--after", metavar="EVENT", help="Go on behind this event: the last one of the page before.")
-@click.option("--limit", type=click.IntRange(1, received.MOST_ON_A_PAGE), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, received.MOST_ON_A_PAGE), default=50, show_default=True, help="Events on a page."
+)
 @json_option
 def list_(
     statuses: tuple[str, ...],

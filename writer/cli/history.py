@@ -4,10 +4,8 @@ from typing import Any
 
 import click
 
-from common.answers import parse_feature, parse_user
 from common.clock import Instant, SystemClock
-from common.problems import Problem
-from writer.cli.parameters import TIME
+from writer.cli.parameters import TIME, feature_of, user_of
 from writer.cli.session import json_option, operate, print_json, print_table
 from writer.history import MOST_CHANGES
 
@@ -20,7 +18,7 @@ _HELD = ("feature", "allowed", "reason", "value", "from", "until", "given by", "
 @click.argument("project")
 @click.argument("feature", required=False)
 @click.option("--at", "moment", type=TIME, help="What was held then, and why; RFC 3339.")
-@click.option("--limit", type=click.IntRange(1, MOST_CHANGES), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST_CHANGES), default=50, show_default=True, help="Changes at most.")
 @json_option
 def history(user: str, project: str, feature: str | None, moment: Instant | None, limit: int, *, as_json: bool) -> None:
     """Tell what changed for a user, newest first; with --at, what was held at a time and by what.
@@ -30,10 +28,7 @@ def history(user: str, project: str, feature: str | None, moment: Instant | None
       billing history user_123 shop
       billing history user_123 shop pro --at 2026-11-22T10:00:00Z
     """
-    try:
-        who, code = parse_user(user), None if feature is None else parse_feature(feature)
-    except Problem as problem:
-        raise click.UsageError(problem.detail) from problem
+    who, code = user_of(user), None if feature is None else feature_of(feature)
     if moment is not None:
         then = operate(lambda operations: operations.held_at(project, who, code, moment))
         if as_json:

@@ -38,6 +38,9 @@ yes_option: Final = click.option(
     "--yes", "-y", is_flag=True, help="Do not ask; needed where no terminal is there to ask on."
 )
 
+asking_option: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask, on a terminal either.")
+"""Of commands that take nothing away: without a terminal they act unasked."""
+
 
 def actor() -> Actor:
     """Whoever is logged in, for the audit log."""
@@ -102,21 +105,29 @@ def confirm(question: str, *, yes: bool) -> None:
         click.confirm(question, abort=True, err=True)
 
 
+def asks(*, yes: bool) -> bool:
+    """Whether somebody sits there who can be asked; where nobody does, what takes nothing away is done unasked."""
+    return not yes and sys.stdin.isatty()
+
+
 def print_json(body: Any) -> None:
     """One JSON document on stdout."""
     click.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, none: str) -> None:
-    """Rows for people, or a sentence where there are none."""
+def print_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, none: str, err: bool = False) -> None:
+    """Rows for people, or a sentence where there are none; `err`: on stderr, beside any JSON."""
     if not rows:
-        click.echo(none)
+        click.echo(none, err=err)
         return
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut off is of no use
     for row in rows:
         table.add_row(*["" if cell is None else str(cell) for cell in row])
     # A pipe has no width; cutting off what a program reads would be a loss.
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+    stream = sys.stderr if err else sys.stdout
+    Console(file=stream, width=None if stream.isatty() else 200, highlight=False, markup=False).print(table)
 
 
 def _database_words(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from writer import settings
-from writer.cli.session import Exit, json_option, print_json, told
+from writer.cli.session import Exit, asking_option, asks, confirm, json_option, print_json, told
 from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.stripe_account import StripeAccount
 from writer.gateway.transport import API_VERSION, StripeTransport
@@ -29,8 +29,9 @@ def stripe() -> None:
 @stripe.command()
 @click.option("--url", required=True, help=f"Where Stripe reaches a writer: https://HOST{preparation.PATH}")
 @click.option("--replace", is_flag=True, help="Make a new endpoint where the old one's API version differs.")
+@asking_option
 @json_option
-def setup(url: str, *, replace: bool, as_json: bool) -> None:
+def setup(url: str, *, replace: bool, yes: bool, as_json: bool) -> None:
     """Create the webhook endpoint with exactly the events that are applied, or bring it up to date.
 
     An endpoint of that URL is found again: there is never a second one. The secret of a new one is shown this once.
@@ -44,6 +45,8 @@ def setup(url: str, *, replace: bool, as_json: bool) -> None:
     async def work(_: Ground, transport: StripeTransport) -> Prepared:
         return await preparation.prepare(StripeAccount(transport), url, replace=replace)
 
+    if replace and asks(yes=yes):
+        confirm(f"Where its version differs, end the endpoint of {url}, and its secret with it?", yes=yes)
     done = on_ground_with_stripe(work)
     if as_json:
         print_json(preparation.to_json(done))

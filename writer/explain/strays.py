@@ -1,6 +1,7 @@
 """What may be the user's and did not reach them: events that were given up or wait, and purchases that are nobody's."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from writer.domain.sources import Item
 from writer.operations import unassigned
 from writer.operations.projects import Project
 from writer.operations.unassigned import UnassignedObject
+
+MOST_NOBODYS: Final = 200
+"""Purchases of nobody's that are looked at, beside those that name the user."""
 
 MOST_EVENTS: Final = 500
 """Events of each kind whose payload is looked into; those received last."""
@@ -62,33 +66,25 @@ async def events(connection: AsyncConnection, names: Names) -> list[Event]:
 
 
 async def nobodys(connection: AsyncConnection, names: Names, definition: Definition) -> list[Nobodys]:
-    """What is nobody's in the project; what is surely this user's first."""
-    found = await unassigned.list_all(connection, names.project.public_id, ended=False)
-    if not found:
+    """What is nobody's in the project, the newest first; before all what is surely this user's."""
+    parameters = {"user_id": names.user, "customers": list(names.customers), "most": MOST_NOBODYS}
+    named = {row.id: row.named for row in await connection.execute(_NEWEST, parameters)}
+    if not named:
         return []
-    ids = [one.id for one in found]
-    sold = (await connection.execute(_SOLD, {"ids": ids})).all()
+    found = await unassigned.list_all(connection, names.project.public_id, ended=False, ids=[*named])
+    sold = defaultdict(list)
+    for row in await connection.execute(_SOLD, {"ids": [*named]}):
+        sold[row.id].append(Item(row.price_id, row.product_id, row.quantity))
     customers = [one.customer_id for one in found if one.customer_id is not None]
-    emails = _emails((await connection.execute(_TOLD, {"ids": [*ids, *customers]})).all())
-    named = set((await connection.execute(_NAMED, {"ids": ids, "user_id": names.user})).scalars())
-    told = [_nobodys(one, sold, emails, named, names, definition) for one in found]
-    return sorted(told, key=lambda one: not one.named)
+    emails = _emails((await connection.execute(_TOLD, {"ids": [*named, *customers]})).all())
 
+    def told(one: UnassignedObject) -> Nobodys:
+        features = frozenset(code for code in definition.features if fate.gives(sold[one.id], code, definition))
+        email = emails.get(one.customer_id or "") or emails.get(one.id)
+        is_same = email is not None and email.casefold() == names.user.casefold()
+        return Nobodys(one, features, email, named[one.id] or is_same)
 
-def _nobodys(
-    one: UnassignedObject,
-    sold: Sequence[Row[Any]],
-    emails: Mapping[str, str],
-    named: Collection[str],
-    names: Names,
-    definition: Definition,
-) -> Nobodys:
-    items = [Item(row.price_id, row.product_id, row.quantity) for row in sold if row.id == one.id]
-    features = frozenset(code for code in definition.features if fate.gives(items, code, definition))
-    email = emails.get(one.customer_id or "") or emails.get(one.id)
-    is_theirs = one.id in named or one.customer_id in names.customers
-    same = email is not None and email.casefold() == names.user.casefold()
-    return Nobodys(one, features, email, is_theirs or same)
+    return sorted(map(told, reversed(found)), key=lambda one: not one.named)
 
 
 def _emails(rows: Sequence[Row[Any]]) -> dict[str, str]:
@@ -161,9 +157,14 @@ UNION ALL SELECT purchase_id, price_id, product_id, quantity FROM purchase_lines
 WHERE purchase_id = ANY(CAST(:ids AS text[]))
 """)
 
-_NAMED: Final = text("""
-SELECT id FROM subscriptions WHERE id = ANY(CAST(:ids AS text[])) AND metadata->>'user_id' = :user_id
-UNION SELECT id FROM purchases WHERE id = ANY(CAST(:ids AS text[])) AND metadata->>'user_id' = :user_id
+_NEWEST: Final = text("""
+SELECT n.id, coalesce(n.customer_id = ANY(CAST(:customers AS text[])), false)
+    OR coalesce(n.metadata->>'user_id' = :user_id, false) AS named
+FROM (
+    SELECT id, customer_id, metadata, started_at AS since FROM subscriptions
+    WHERE unassigned_reason IS NOT NULL AND status NOT IN ('canceled', 'incomplete_expired')
+    UNION ALL SELECT id, customer_id, metadata, completed_at FROM purchases WHERE unassigned_reason IS NOT NULL
+) n ORDER BY named DESC, n.since DESC, n.id LIMIT :most
 """)
 
 _TOLD: Final = text("""

@@ -50,7 +50,7 @@ def whole(view: View) -> Json:
 def _feature(view: View, code: FeatureCode) -> Json:
     decision, definition = view.decision(code), view.rules.definition
     judged = [
-        (one, one.verdict(code, view.rules))
+        (one, _verdict(view, code, one))
         for one in view.held
         if one.concerns(code, definition) or view.spans.of(code, one.source.id) is not None
     ]
@@ -71,6 +71,16 @@ def _feature(view: View, code: FeatureCode) -> Json:
         "unlocked_by": [view.prices.get(price) or {"price_id": price} for price in decision.unlocked_by],
         "causes": [causes.to_json(one) for one in found],
     }
+
+
+def _verdict(view: View, code: FeatureCode, holding: Holding) -> Verdict:
+    """Of a moment in the past the history has the last word: whose something was then is told by it alone."""
+    verdict, span = holding.verdict(code, view.rules), view.spans.of(code, holding.source.id)
+    if view.past and verdict.fate is Fate.COUNTS and (span is None or span.went is not None):
+        return Verdict(
+            Fate.ANOTHERS, "by the history it gave this user nothing then: it was somebody else's, or nobody's"
+        )
+    return verdict
 
 
 def _source(view: View, code: FeatureCode, holding: Holding, verdict: Verdict) -> Json:

@@ -23,8 +23,9 @@ from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.explain.explain import Explain
 from writer.explain.view import Question
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
+from writer.operations import audit, bought, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
 from writer.operations.audit import Act, Actor
+from writer.operations.bought import Bought
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
@@ -135,6 +136,17 @@ class Operations:
         async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
             head = await projects.find(connection, name)
             return head, await sidecars.standing(connection, head, listed, self._clock.now())
+
+        return await self._transactions.run(work)
+
+    async def bought(self, object_id: str) -> Sequence[Bought]:
+        """A subscription or purchase as held, or all that a customer (`cus_…`) bought; empty where none is held."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Bought]:
+            if object_id.startswith("cus_"):
+                return await bought.by_customer(connection, object_id)
+            found = await bought.find(connection, object_id)
+            return [] if found is None else [found]
 
         return await self._transactions.run(work)
 

@@ -12,6 +12,8 @@ from common.clock import Clock, Instant, format_time
 from common.decision import Decision, decide
 from common.document import Entitlement, entitlements_to_json
 from common.identifiers import FeatureCode, UserId
+from writer.catalogue import holders
+from writer.catalogue.holders import Meant
 from writer.catalogue.impact import turn
 from writer.db import sources
 from writer.domain.catalogue import Definition
@@ -20,10 +22,15 @@ from writer.domain.sources import NOTHING, Sources, SubscriptionStatus
 from writer.operations import grants, projects
 from writer.operations.grants import GrantOrder
 from writer.operations.projects import Project
-from writer.recompute import Recompute, load_definition
+from writer.recompute import DocumentTooLargeError, Recompute, load_definition
 from writer.refusals import ConflictError, InvalidError, UnknownError
 
 MOST_QUANTITY: Final = 999_999
+
+MOST_USERS: Final = 20_000
+"""Looked at before a whole project is computed again: some seconds."""
+
+_CHUNK: Final = 500
 
 _OVER: Final = {SubscriptionStatus.CANCELED, SubscriptionStatus.INCOMPLETE_EXPIRED}
 
@@ -69,6 +76,17 @@ class Foreseen:
     notes: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Recomputing:
+    """What computing a project again would come to. Users; `failing`: they cannot be computed."""
+
+    users: int
+    differing: int
+    failing: int
+    is_exact: bool
+    """False: only so many users were looked at."""
+
+
 class Preview:
     """Computes on a snapshot. Raises RefusedError where the act cannot be, and DocumentTooLargeError."""
 
@@ -98,6 +116,30 @@ class Preview:
         async with self._snapshots.connect() as connection:
             user = await grants.holder(connection, await projects.find(connection, project), grant_id)
         return await self.of(project, user, Revoke(grant_id=str(grant_id)))
+
+    async def of_recompute(self, project: str, most: int = MOST_USERS) -> Recomputing:
+        """How many documents of a project are not as they would be computed now."""
+        users = differing = failing = 0
+        cursor, is_last = 0, False
+        async with self._snapshots.connect() as connection:
+            meant = Meant((await projects.find(connection, project)).id, None)
+            while not is_last and users < most:
+                chunk = await holders.next_chunk(connection, meant, cursor, _CHUNK)
+                cursor, is_last = chunk.cursor, chunk.is_last
+                users += len(chunk.refs)
+                changed, failed = await self._differing(connection, chunk.refs)
+                differing, failing = differing + changed, failing + failed
+        return Recomputing(users, differing, failing, is_exact=is_last)
+
+    async def _differing(self, connection: AsyncConnection, refs: Sequence[int]) -> tuple[int, int]:
+        """How many of them differ, and how many cannot be computed."""
+        try:
+            return len(await self._recompute.changes(connection, refs, self._clock.now())), 0
+        except DocumentTooLargeError:
+            if len(refs) == 1:
+                return 0, 1
+        counted = [await self._differing(connection, [ref]) for ref in refs]
+        return sum(changed for changed, _ in counted), sum(failed for _, failed in counted)
 
 
 def _compared(
@@ -131,8 +173,8 @@ def to_json(foreseen: Foreseen) -> dict[str, Any]:
             {
                 "feature": one.feature,
                 "change": one.change,
-                "before": _answer(one.before),
-                "after": _answer(one.after),
+                "before": answer(one.before),
+                "after": answer(one.after),
             }
             for one in foreseen.features
         ],
@@ -140,7 +182,8 @@ def to_json(foreseen: Foreseen) -> dict[str, Any]:
     }
 
 
-def _answer(decision: Decision) -> dict[str, Any]:
+def answer(decision: Decision) -> dict[str, Any]:
+    """One answer as routes and `--json` show it."""
     return {
         "allowed": decision.allowed,
         "reason": decision.reason.value,

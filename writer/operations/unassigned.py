@@ -49,10 +49,18 @@ class UnassignedObject:
 
 
 async def list_all(
-    connection: AsyncConnection, project: str | None, *, ended: bool, limit: int = MOST
+    connection: AsyncConnection,
+    project: str | None,
+    *,
+    ended: bool,
+    limit: int = MOST,
+    ids: Sequence[str] | None = None,
 ) -> Sequence[UnassignedObject]:
-    """Oldest first; of one project by its prices or metadata. `ended`: subscriptions that are over too."""
-    parameters = {"project": project, "ended": ended, "limit": limit}
+    """Oldest first; of one project by its prices or metadata. `ended`: subscriptions that are over too.
+
+    `ids`: only those among them.
+    """
+    parameters = {"project": project, "ended": ended, "limit": limit, "ids": None if ids is None else list(ids)}
     return [_one(row) for row in await connection.execute(_LIST, parameters)]
 
 
@@ -107,6 +115,8 @@ WITH nobodys AS (
     SELECT p.id, p.customer_id, p.unassigned_reason, p.payment_status, p.completed_at, p.metadata,
         p.amount_total, p.currency
     FROM purchases p WHERE p.unassigned_reason IS NOT NULL
+), meant AS (
+    SELECT n.* FROM nobodys n WHERE CAST(:ids AS text[]) IS NULL OR n.id = ANY(CAST(:ids AS text[]))
 ), bought AS (
     SELECT subscription_id AS id, price_id, product_id, quantity FROM subscription_items
     UNION ALL SELECT purchase_id, price_id, product_id, quantity FROM purchase_lines
@@ -114,7 +124,7 @@ WITH nobodys AS (
 SELECT n.id, n.customer_id, n.unassigned_reason, n.status, n.since,
     coalesce(n.currency, b.currency) AS currency, coalesce(n.total, b.amount) AS amount,
     coalesce(b.products, '{}') AS products, coalesce(b.projects, '{}') AS projects
-FROM nobodys n LEFT JOIN LATERAL (
+FROM meant n LEFT JOIN LATERAL (
     SELECT min(c.currency) AS currency, sum(c.unit_amount * i.quantity)::bigint AS amount,
         array_agg(DISTINCT coalesce(d.name, i.product_id)) AS products,
         array_agg(DISTINCT j.public_id) FILTER (WHERE j.id IS NOT NULL) AS projects

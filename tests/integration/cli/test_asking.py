@@ -74,6 +74,27 @@ def test_on_a_terminal_a_no_is_a_no(environment: dict[str, str], database_url: s
     before = acts(database_url)
     status, out, err = on_a_terminal(environment, "n", *words)
     assert (status, out, "End key 1 of shop?" in err) == (1, "", True)
+    assert ("of the app web: never used" in err, "web keeps: no other key" in err) == (True, True)
     assert acts(database_url) == before
     status, out, err = on_a_terminal(environment, "y", *words)
     assert (status, json.loads(out)["id"], "End key 1 of shop?" in err) == (0, 1, True)
+
+
+def test_on_a_terminal_the_effect_is_shown_first(environment: dict[str, str], database_url: str) -> None:
+    """What would change, by feature or by number of users; a no does nothing; without a terminal nobody is asked."""
+    assert CliRunner().invoke(main, ["catalog", "apply", "-", "--yes"], env=environment, input=CATALOG).exit_code == 0
+    before, granted = acts(database_url), ("grant", "ann", "shop", "pro", "--reason", "a friend")
+    status, _, err = on_a_terminal(environment, "n", *granted)
+    assert (status, "Grant pro to ann in shop?" in err) == (1, True)
+    assert [line.split()[-1] for line in err.splitlines() if line.startswith("pro ")] == ["gain"]
+    assert CliRunner().invoke(main, granted, env=environment).exit_code == 0
+    status, _, err = on_a_terminal(environment, "n", "revoke", "ann", "shop", "pro", "--reason", "over")
+    assert [line.split()[-1] for line in err.splitlines() if line.startswith("pro ")] == ["lose"]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO manual_grants (user_ref, feature_code, valid_from, reason, actor)"
+            " SELECT id, 'pro', '2026-01-01Z', 'behind our back', 'x' FROM users"
+        )
+    status, _, err = on_a_terminal(environment, "n", "recompute", "--project", "shop")
+    assert (status, "shop: 1 of 1 users would hold something else" in err) == (1, True)
+    assert acts(database_url) == before

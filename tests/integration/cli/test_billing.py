@@ -192,21 +192,6 @@ def test_check_settings_names_every_fault() -> None:
         assert name in result.stderr
 
 
-def test_every_command_shows_an_example() -> None:
-    """--help of each command ends with how to use it."""
-    for path in (
-        ["project", "create"], ["project", "list"], ["project", "show"], ["key", "create"], ["key", "list"],
-        ["key", "rotate"], ["key", "revoke"], ["catalog", "show"], ["catalog", "plan"], ["catalog", "apply"],
-        ["catalog", "sync"], ["catalog", "jobs"], ["catalog", "push"],
-        ["grant"], ["revoke"], ["recompute"], ["migrate"], ["check-settings"],
-        ["events", "list"], ["events", "show"], ["events", "replay"], ["unassigned"], ["claim"], ["import"],
-        ["stripe", "setup"], ["stripe", "doctor"],
-    ):  # fmt: skip
-        result = CliRunner().invoke(main, [*path, "--help"])
-        assert result.exit_code == 0
-        assert f"billing {' '.join(path)}" in result.stdout.partition("Example")[2]
-
-
 def test_migrate_brings_an_empty_database_up(empty_database_url: str) -> None:
     """--check fails before and passes after; a command before it says what to run. As a real process."""
 
