@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from common.problems import bad_request
-from writer.console.forms import query_form
+from writer.console.forms import is_number, query_form
 from writer.console.pages import Pages
 from writer.operations.audit_log import AuditFilter
 from writer.operations.operations import Operations
@@ -29,12 +29,21 @@ class AuditPage:
         """The newest first, filtered."""
         form = query_form(request)
         named = {name: form.get(name) for name in _FILTER if form.get(name)}
-        chosen = AuditFilter(named.get("project_id"), named.get("actor"), named.get("action"), named.get("subject"))
+        chosen = AuditFilter(actor=named.get("actor"), action=named.get("action"), subject=named.get("subject"))
         before = form.get("before")
-        if before and (not (before.isascii() and before.isdecimal()) or len(before) > 18):  # noqa: PLR2004
+        if before and not is_number(before):
             raise bad_request("invalid_limit", "before must be the number of a line")
-        page = await self._operations.views.audit(chosen, int(before) if before else None, _PAGE)
+        found = await self._operations.views.audit(
+            named.get("project_id"), chosen, int(before) if before else None, _PAGE + 1
+        )
+        older = found[_PAGE - 1].id if len(found) > _PAGE else None
         projects = [(one.public_id, one.public_id) for one in await self._operations.list_projects()]
         return self._pages.render(
-            request, "audit.html", form=form, page=page, projects=projects, asked=urlencode(named)
+            request,
+            "audit.html",
+            form=form,
+            entries=found[:_PAGE],
+            older=older,
+            projects=projects,
+            asked=urlencode(named),
         )

@@ -10,7 +10,7 @@ from writer.catalogue import yaml
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.yaml import CatalogFileError
 from writer.console.confirm import is_confirmed
-from writer.console.forms import Form, Refusal, query_form
+from writer.console.forms import Form, Refusal, is_number, query_form
 from writer.console.guard import actor_of, to
 from writer.console.pages import FORM, Pages
 from writer.operations import catalogue_plan, catalogue_view
@@ -53,7 +53,7 @@ class CataloguePages:
         text = query_form(request).get("version")
         if not text:
             return await self._page(request, Form(), _Edit())
-        if not (text.isascii() and text.isdecimal()) or len(text) > 18:  # noqa: PLR2004 - what a bigint holds
+        if not is_number(text):
             raise bad_request("unknown_version", "version must be a catalogue version's number")
         name, version = request.match_info["project"], int(text)
         declared = await self._operations.views.declared_in(name, version)

@@ -18,6 +18,7 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 """A catalogue may have 1 MiB, and a form writes up to three bytes for one."""
 
 _MOST_FIELDS: Final = 100
+_MOST_DIGITS: Final = 18
 _LOCAL_TIME: Final = len("2027-01-01T00:00")
 
 _FIELDS: Final[Mapping[str, str]] = {
@@ -129,6 +130,11 @@ async def read_form(request: web.Request) -> Form:
     if any("\0" in text for pair in pairs for text in pair):
         raise bad_request("invalid_body", "a text in the form holds the character U+0000, which cannot be kept")
     return Form({name: text.replace("\r\n", "\n") for name, text in pairs})
+
+
+def is_number(text: str) -> bool:
+    """Whether it is the number of a row; Postgres holds 18 digits in any case."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def query_form(request: web.Request) -> Form:

@@ -9,13 +9,11 @@ from common.clock import format_time
 from common.problems import bad_request
 from writer.console.confirm import Ask, ask, is_confirmed
 from writer.console.customers import CustomerPages, named
-from writer.console.forms import Form, Refusal, query_form
+from writer.console.forms import Form, Refusal, is_number, query_form
 from writer.console.guard import actor_of, to
 from writer.console.pages import FORM, Pages
 from writer.operations.grants import GrantOrder, check_reason
 from writer.operations.operations import Operations
-
-_MAX_ID = 2**63 - 1
 
 
 class GrantActs:
@@ -117,7 +115,7 @@ def _order(form: Form) -> tuple[str, GrantOrder]:
 
 def _grant_id(form: Form) -> int:
     text = form.get("grant_id")
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= _MAX_ID:
+    if not is_number(text) or int(text) == 0:
         raise bad_request("unknown_grant", "grant_id must be a grant's number, from 1")
     return int(text)
 

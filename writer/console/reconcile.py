@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from common.problems import bad_request
-from writer.console.forms import query_form
+from writer.console.forms import is_number, query_form
 from writer.console.guard import actor_of, to
 from writer.console.pages import FORM, Pages
 from writer.reconcile.requests import ReconcileRequests, report_to_json, run_to_json
@@ -50,6 +50,6 @@ class ReconcilePages:
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18:  # noqa: PLR2004 - what a bigint holds
+    if not is_number(text):
         raise bad_request("invalid_run_id", "a run is named by its id, a whole number")
     return int(text)

@@ -1,87 +1,100 @@
-"""The audit log as operators read it: who did what, when, from where and why, the newest first."""
+"""The audit log as operators read it: who did what, when, from where, and what was there before and after."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.clock import Instant, from_datetime
-from common.identifiers import ProjectId
+from common.clock import Instant, format_time, from_datetime, to_datetime
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which lines are meant; what is None does not matter. `action` may end with `*`."""
+    """Which acts are meant; what is None does not matter. `action` and `actor` may end with `*`."""
 
-    project: str | None = None
     actor: str | None = None
     action: str | None = None
+    project_id: int | None = None
     subject: str | None = None
+    since: Instant | None = None
+    """Done then or later."""
+    until: Instant | None = None
+    """Done before."""
 
 
 @dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One act."""
+class Entry:
+    """One act as it was written down."""
 
     id: int
     at: Instant
     actor: str
+    origin: str | None
     action: str
-    project: ProjectId | None
+    project: str | None
     subject: str
     reason: str | None
     before: Any
     after: Any
-    origin: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """Lines, the newest first; `next` is the `before` of the following page, None on the last one."""
-
-    lines: tuple[AuditLine, ...]
-    next: int | None
-
-
-async def list_page(connection: AsyncConnection, chosen: AuditFilter, before: int | None, limit: int) -> AuditPage:
-    """A page; `before` is the id of the last line of the page before."""
-    action, star, _ = (chosen.action or "").partition("*")
+async def search(connection: AsyncConnection, chosen: AuditFilter, before: int | None, limit: int) -> Sequence[Entry]:
+    """Acts, the newest first, those with a smaller id than `before`, at most `limit`."""
     parameters = {
-        "project": chosen.project,
-        "actor": chosen.actor,
-        "action": action,
-        "is_prefix": bool(star),
+        "actor": _pattern(chosen.actor),
+        "action": _pattern(chosen.action),
+        "project_id": chosen.project_id,
         "subject": chosen.subject,
-        "before": before,
-        "limit": limit + 1,
+        "since": None if chosen.since is None else to_datetime(chosen.since),
+        "until": None if chosen.until is None else to_datetime(chosen.until),
+        "last": before,
+        "limit": limit,
     }
-    lines = [_line(row) for row in await connection.execute(_LIST, parameters)]
-    return AuditPage(tuple(lines[:limit]), lines[limit - 1].id if len(lines) > limit else None)
+    return [
+        Entry(
+            row.id, from_datetime(row.at), row.actor, row.origin, row.action, row.public_id, row.subject, row.reason,
+            row.before, row.after,
+        )
+        for row in await connection.execute(_SEARCH, parameters)
+    ]  # fmt: skip
 
 
-def _line(row: Row[Any]) -> AuditLine:
-    return AuditLine(
-        id=row.id,
-        at=from_datetime(row.at),
-        actor=row.actor,
-        action=row.action,
-        project=None if row.project is None else ProjectId(row.project),
-        subject=row.subject,
-        reason=row.reason,
-        before=row.before,
-        after=row.after,
-        origin=row.origin,
-    )
+def to_json(entry: Entry) -> dict[str, Any]:
+    """The act in its public shape."""
+    return {
+        "id": entry.id,
+        "at": format_time(entry.at),
+        "actor": entry.actor,
+        "origin": entry.origin,
+        "action": entry.action,
+        "project_id": entry.project,
+        "subject": entry.subject,
+        "reason": entry.reason,
+        "before": entry.before,
+        "after": entry.after,
+    }
 
 
-_LIST: Final = text("""
-SELECT a.id, a.at, a.actor, a.action, p.public_id AS project, a.subject, a.reason, a.before, a.after, a.origin
+def _pattern(chosen: str | None) -> str | None:
+    """As LIKE reads it: a star at the end means anything, and nothing else has a meaning of its own."""
+    if chosen is None:
+        return None
+    exact = chosen.removesuffix("*")
+    escaped = exact.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped + "%" if chosen.endswith("*") else escaped
+
+
+_SEARCH: Final = text("""
+SELECT a.id, a.at, a.actor, a.origin, a.action, p.public_id, a.subject, a.reason, a.before, a.after
 FROM audit_log a LEFT JOIN projects p ON p.id = a.project_id
-WHERE (CAST(:project AS text) IS NULL OR p.public_id = :project)
-    AND (CAST(:actor AS text) IS NULL OR a.actor = :actor)
-    AND (CAST(:subject AS text) IS NULL OR a.subject = :subject)
-    AND (:action = '' OR CASE WHEN :is_prefix THEN starts_with(a.action, :action) ELSE a.action = :action END)
-    AND (CAST(:before AS bigint) IS NULL OR a.id < :before)
+WHERE (CAST(:actor AS text) IS NULL OR a.actor LIKE CAST(:actor AS text))
+    AND (CAST(:action AS text) IS NULL OR a.action LIKE CAST(:action AS text))
+    AND (CAST(:project_id AS bigint) IS NULL OR a.project_id = CAST(:project_id AS bigint))
+    AND (CAST(:subject AS text) IS NULL OR a.subject = CAST(:subject AS text))
+    AND (CAST(:since AS timestamptz) IS NULL OR a.at >= CAST(:since AS timestamptz))
+    AND (CAST(:until AS timestamptz) IS NULL OR a.at < CAST(:until AS timestamptz))
+    AND (CAST(:last AS bigint) IS NULL OR a.id < CAST(:last AS bigint))
 ORDER BY a.id DESC LIMIT :limit
 """)

@@ -64,10 +64,13 @@ def _hour(row: Row[Any]) -> Hour:
 
 
 _SUBSCRIPTIONS: Final = text("""
-SELECT p.public_id, s.status, count(DISTINCT s.id) AS subscriptions
-FROM projects p LEFT JOIN users u ON u.project_id = p.id
-    LEFT JOIN subscription_items i ON i.user_ref = u.id LEFT JOIN subscriptions s ON s.id = i.subscription_id
-GROUP BY p.public_id, s.status ORDER BY p.public_id, s.status
+SELECT p.public_id, c.status, c.subscriptions
+FROM projects p LEFT JOIN (
+    SELECT u.project_id, s.status, count(DISTINCT s.id) AS subscriptions
+    FROM subscription_items i JOIN users u ON u.id = i.user_ref JOIN subscriptions s ON s.id = i.subscription_id
+    GROUP BY u.project_id, s.status
+) c ON c.project_id = p.id
+ORDER BY p.public_id, c.status
 """)
 
 # What a replay or a sweep took up again says nothing of how quick webhooks are.

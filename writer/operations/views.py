@@ -1,6 +1,7 @@
 """What operators look at that is no single object: read in one snapshot, from the replica where there is one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,7 +9,7 @@ from common.clock import Clock
 from writer.catalogue.declared import ProjectCatalog
 from writer.db.readings import Readings
 from writer.operations import audit_log, catalogue_versions, overview, projects, search
-from writer.operations.audit_log import AuditFilter, AuditPage
+from writer.operations.audit_log import AuditFilter, Entry
 from writer.operations.catalogue_versions import CatalogueVersion
 from writer.operations.overview import Overview
 from writer.operations.search import Hit
@@ -30,9 +31,14 @@ class Views:
         """Users, by whatever is at hand."""
         return await self._readings.run(lambda connection: search.find(connection, words, project))
 
-    async def audit(self, chosen: AuditFilter, before: int | None, limit: int) -> AuditPage:
-        """The audit log, a page at a time."""
-        return await self._readings.run(lambda connection: audit_log.list_page(connection, chosen, before, limit))
+    async def audit(self, project: str | None, chosen: AuditFilter, before: int | None, limit: int) -> Sequence[Entry]:
+        """Acts, the newest first, of one project or of all; those with a smaller id than `before`, at most `limit`."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Entry]:
+            ours = None if project is None else (await projects.find(connection, project)).id
+            return await audit_log.search(connection, replace(chosen, project_id=ours), before, limit)
+
+        return await self._readings.run(work)
 
     async def catalogue_versions(self, project: str) -> Sequence[CatalogueVersion]:
         """Which catalogues were in force, the newest first."""
