@@ -33,7 +33,6 @@ _FIELDS: Final[Mapping[str, str]] = {
     "invalid_value": "value",
     "invalid_period": "valid_to",
     "reason_required": "reason",
-    "unknown_grant": "grant_id",
     "project_required": "project_id",
     "invalid_project": "project_id",
     "unknown_project": "project_id",
@@ -52,8 +51,6 @@ _FIELDS: Final[Mapping[str, str]] = {
     "unknown_price": "object_id",
     "price_of_another_project": "object_id",
     "invalid_quantity": "quantity",
-    "unknown_event": "event_id",
-    "event_not_ours": "event_id",
 }
 """Which field a refusal is about, by its code; any other is about the form as a whole."""
 

@@ -37,7 +37,6 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-_SECURE_HEADERS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +63,7 @@ class Guard:
         except Exception:  # the last resort of a request; logged with its trace
             _log.exception("request failed method=%s path=%s", request.method, request.path)
             response = self._pages.problem(request, internal_error())
-        response.headers.update(HEADERS | (_SECURE_HEADERS if request.secure else {}))
+        response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -79,7 +78,9 @@ class Guard:
             request[SESSION], request[TOKEN] = session, self._sessions.token(session)
         if request.method == "POST":
             request[FORM] = form = await read_form(request)
-            if session is not None and not self._sessions.is_token(session, form.get("token")):
+            # Who signs in is asked for the key; of what session the browser is meanwhile is no matter.
+            is_own = session is None or self._sessions.is_token(session, form.get("token"))
+            if not is_own and request.path != SIGN_IN:
                 raise Problem(
                     HTTPStatus.FORBIDDEN, "invalid_token", "the form is of another session; load its page again"
                 )
@@ -102,9 +103,8 @@ class Guard:
         self.remember(request, response, self._sessions.begin(actor))
 
     def forget(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Sign out: the browser drops the cookie, and whatever else it keeps of the console."""
+        """Sign out: the browser drops the cookie; pages it never kept."""
         response.del_cookie(_cookie_name(request), path=PREFIX, secure=request.secure, httponly=True, samesite="Strict")
-        response.headers["Clear-Site-Data"] = '"cache"'
 
     def _of_http(self, request: web.Request, error: web.HTTPException) -> web.StreamResponse:
         if error.status < HTTPStatus.BAD_REQUEST:
