@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-protocols
-.PHONY: test-engines metrics-docs lock clean
+.PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-browser
+.PHONY: pictures test-protocols test-engines metrics-docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,12 @@ stripe-cli: $(READY) ## Let the official Stripe CLI trigger every event of ours 
 test-api: $(READY) ## Ask the running writer EXAMPLES=50 generated requests of each route, and the edges of every parameter
 	@API_EXAMPLES=$(EXAMPLES) API_PHASES=examples,coverage,fuzzing API_LONGEST_S=3000 \
 		$(BIN)/python -m pytest -q tests/contract/api
+
+test-browser: $(READY) ## Test the console in a real Chromium (needs Chromium)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/browser
+
+pictures: $(READY) ## Make the pictures of docs/console.md anew, by the same tests
+	@TOOLS=required PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser -k pictures
 
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols

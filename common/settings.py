@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,6 +68,9 @@ class UnixAddress:
 
 Address = TcpAddress | UnixAddress
 
+Network = IPv4Network | IPv6Network
+"""A range of addresses."""
+
 
 class Reader:
     """Reads one variable after another and keeps the faults; `finish` raises them together.
@@ -103,6 +107,10 @@ class Reader:
     def names(self, name: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Several texts, comma-separated."""
         return self._read(name, _parts, default, ())
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Addresses and ranges of them, comma-separated; none where it is unset."""
+        return self._read(name, lambda text: tuple(map(_network, _parts(text))), (), ())
 
     def whole(self, name: str, default: int, *, least: int, most: int) -> int:
         """A whole number between `least` and `most`."""
@@ -178,6 +186,13 @@ def _parts(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise ValueError("must be a comma-separated list without empty parts")
     return parts
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be a comma-separated list of addresses or ranges, such as 10.0.0.0/8, ::1") from None
 
 
 def _duration(text: str, least: float, most: float) -> float:

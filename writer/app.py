@@ -34,6 +34,8 @@ from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck
 from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
+from writer.console.assembly import Desk, console
+from writer.console.pages import PREFIX
 from writer.db.engine import create_engine, create_read_engine
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
@@ -51,6 +53,7 @@ from writer.operations.claims import Claims
 from writer.operations.operations import Operations
 from writer.pending import PendingEvents
 from writer.pipeline import Pipeline
+from writer.proxies import behind
 from writer.reads import Reads
 from writer.recompute import Recompute
 from writer.reconcile.assembly import Station, worker
@@ -123,9 +126,10 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         heads = Heads(core.engine, core.relay)
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
-        app = web.Application(middlewares=[middleware, database_problems])
+        app = web.Application(middlewares=[*behind(settings.proxies), middleware, database_problems])
         app[REPLIES] = Replies(core.engine)
         pipeline = _pipeline(core, stripe, background, stack)
+        claims, reconcile = _claims(core, stripe), _reconcile(core, stripe, pipeline, background)
         app.add_routes(
             [
                 *Health(core.engine, core.registry).routes(),
@@ -135,11 +139,13 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 *FigureRoutes(core.auth, core.operations, core.clock).routes(),
                 *SnapshotHandler(ProjectSnapshots(core.engine), core.auth).routes(),
                 *changes.routes(),
-                *_admin(core, stripe, presences),
-                *_reconcile(core, stripe, pipeline, background).routes(),
+                *_admin(core, claims, presences),
+                *ReconcileRoutes(core.auth, reconcile).routes(),
                 *Description(app).routes(),
             ]
         )
+        desk = (core.auth, settings.admin_keys, core.operations, claims, presences, reconcile, core.clock)
+        app.add_subapp(PREFIX, console(Desk(*desk)))
         observed = telemetry.Observed(core.registry, core.engine, core.readings, core.auth, core.recompute)
         telemetry.observe(observed, app, core.redis, background)
         background.start("log levels", FollowedLevels(core.operations.log_levels).run)
@@ -256,16 +262,19 @@ def _checkout(core: _Core, stripe: _Stripe) -> CheckoutRoutes:
     )
 
 
-def _admin(core: _Core, stripe: _Stripe, presences: Presences) -> list[web.RouteDef]:
+def _claims(core: _Core, stripe: _Stripe) -> Claims:
     ground, livemode = (core.engine, core.transactions, core.recompute), core.settings.stripe.livemode
-    claims = Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
+    return Claims(*ground, stripe.applier, stripe.interactive, core.relay.notify, livemode=livemode)
+
+
+def _admin(core: _Core, claims: Claims, presences: Presences) -> list[web.RouteDef]:
     return [
         *operators_routes(core.auth, core.operations, core.clock, claims, presences),
         *LogLevelRoutes(core.auth, core.operations.log_levels, core.settings.log_level).routes(),
     ]
 
 
-def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRoutes:
+def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tasks) -> ReconcileRequests:
     settings, wakeup = core.settings, Wakeup()
     station = Station(
         core.engine, core.transactions, stripe.transport, stripe.applier, core.relay, core.registry,
@@ -274,7 +283,7 @@ def _reconcile(core: _Core, stripe: _Stripe, pipeline: Pipeline, background: Tas
     background.start("reconcile", worker(station, wakeup).run)
     if settings.reconcile_at is not None:
         background.start("nightly", Nightly(core.transactions, core.clock, settings.reconcile_at, wakeup).run)
-    return ReconcileRoutes(core.auth, ReconcileRequests(core.transactions, wakeup.notify))
+    return ReconcileRequests(core.transactions, wakeup.notify)
 
 
 def _jobs(core: _Core, pipeline: Pipeline) -> RecomputeJobs:

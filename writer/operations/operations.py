@@ -34,6 +34,7 @@ from writer.operations.projects import Changes, Project
 from writer.operations.questions import Questions
 from writer.operations.records import Records
 from writer.operations.user_acts import UserActs
+from writer.operations.views import Views
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
 from writer.refusals import UnknownError
@@ -73,6 +74,7 @@ class Operations(Questions):
         self.imports = GrantImport(transactions, recompute, clock, on_commit)
         self.records = Records(self._readings)
         self.push = CataloguePush(transactions)
+        self.views = Views(self._readings, clock)
         self.preview = Preview(engine, recompute, clock)
         self.log_levels = AskedLevels(transactions)
         self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -103,8 +103,13 @@ def _commands(group: click.Group, above: str) -> Iterator[str]:
             yield f"{above} {name}"
 
 
+def _routes_and_codes() -> str:
+    """What programs may ask stands in api.md, the console's pages in a file of their own."""
+    return "".join((DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "console.md"))
+
+
 def _unnamed(routes: set[tuple[str, str]]) -> list[str]:
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    text = _routes_and_codes()
     named = {f"{method} {path}" for method, path in re.findall(r"`(ANY|GET|POST|PUT|PATCH|DELETE) (/[^`?\s]*)", text)}
     return sorted({f"{method} {path}" for method, path in routes} - named)
 
@@ -124,7 +129,7 @@ def test_every_documented_setting_is_read() -> None:
 
 
 async def test_every_route_of_the_writer_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each method and path that the writer serves stands in api.md."""
+    """Each method and path that the writer serves stands in api.md or console.md."""
     assert _unnamed(await _writer_routes(monkeypatch)) == []
 
 
@@ -134,14 +139,14 @@ def test_every_route_of_the_sidecar_is_documented() -> None:
 
 
 def test_every_error_code_is_documented() -> None:
-    """A code that a caller can be answered stands in api.md."""
+    """A code that a caller can be answered stands in api.md or console.md."""
     sources = [*(ROOT / "writer").rglob("*.py"), *(ROOT / "sidecar").rglob("*.py"), *(ROOT / "common").rglob("*.py")]
     raised = re.compile(
         r"(?:bad_request|_refusal|InvalidError|UnknownError|ConflictError)\(\s*\"([a-z_]+)\""
         r"|(?:Problem|_problem)\(\s*(?:HTTPStatus\.\w+|status),\s*\"([a-z_]+)\""
     )
     codes = {a or b for path in sources for a, b in raised.findall(path.read_text(encoding="utf-8"))}
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    text = _routes_and_codes()
     assert len(codes) > 40
     assert [code for code in sorted(codes) if f"`{code}`" not in text] == []
 

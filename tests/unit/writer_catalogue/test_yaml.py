@@ -51,8 +51,8 @@ PROJECT = "version: 1\nprojects:\n  shop:\n    features: {pro: {}, seats: {kind:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "catalog: must be a mapping with version and projects"),
-        ("[]", "catalog: must be a mapping with version and projects"),
+        ("", "catalog: must be a mapping"),
+        ("[]", "catalog: must be a mapping"),
         ("a: [", "catalog: line 1, column 5: expected the node content, but found '<stream end>'"),
         ("version: 1\nversion: 1\nprojects: {}", "catalog: line 2, column 1: 'version' is there twice"),
         ("version: 1\nprojects: {a: &x {}, b: *x}", "anchors and aliases are not read"),

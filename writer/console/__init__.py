@@ -1,0 +1,1 @@
+"""The console: what operators do, as pages. Thin: each act is one of `writer.operations`."""
