@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 import orjson
 
 from common import document as documents
-from common.clock import Instant, parse_time
 from common.document import (
     MAX_DOCUMENT_BYTES,
     Document,
@@ -28,6 +27,7 @@ from common.document import (
 )
 from common.identifiers import ProjectId
 from common.position import NOWHERE, Position
+from sidecar.instants import DoubtError, Instants
 from sidecar.pages import Pages
 from sidecar.records import Grants, pack
 
@@ -60,10 +60,6 @@ _HERE: Final = b"\xff"
 """Where a row's own part belongs; no text has such a byte."""
 
 _SOURCES: Final = frozenset(source.value for source in documents.Source)
-
-
-class DoubtError(Exception):
-    """A document is not of the plain shape: let the ordinary reader see it."""
 
 
 class Entry(NamedTuple):
@@ -288,35 +284,6 @@ def packed_entry(document: Document, grants: Grants) -> Entry:
     """A document that was read already."""
     record = pack(document, grants) if document.entitlements else b""
     return Entry(document.user_id.encode(), document.epoch, document.revision, record, digest_of(document))
-
-
-class Instants:
-    """Reads times. Their days, minutes of the day and seconds of the minute are few, and are remembered."""
-
-    def __init__(self) -> None:
-        self._days: dict[bytes, int] = {}
-        self._minutes: dict[bytes, int] = {}
-        self._seconds: dict[bytes, int] = {}
-
-    def read(self, day: bytes, minute: bytes, second: bytes, fraction: bytes | None) -> Instant:
-        """`{day}{minute}{second}.{fraction}Z`, where the fraction are microseconds; DoubtError where it is no time."""
-        try:
-            moment = self._days[day] + self._minutes[minute] + self._seconds[second]
-        except KeyError:
-            moment = self._learn(day, minute, second)
-        return Instant(moment if fraction is None else moment + int(fraction))
-
-    def _learn(self, *pieces: bytes) -> int:
-        try:
-            day, minute, second = (piece.decode() for piece in pieces)
-            moment = parse_time(f"{day}{minute}{second}Z")
-        except ValueError as error:
-            raise DoubtError from error
-        if len(self._days) < _MOST_REMEMBERED:
-            self._days[day.encode()] = parse_time(f"{day}00:00:00Z")
-            self._minutes[minute.encode()] = parse_time(f"1970-01-01T{minute}00Z")
-            self._seconds[second.encode()] = parse_time(f"1970-01-01T00:00:{second}Z")
-        return moment
 
 
 def _check_text(data: bytes) -> None:

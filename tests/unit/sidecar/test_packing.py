@@ -17,7 +17,8 @@ from common.identifiers import ProjectId, UserId
 from common.position import Position
 from sidecar import packing
 from sidecar.filling import Batch, Filling
-from sidecar.packing import DoubtError, Entry, Instants, Packer
+from sidecar.instants import DoubtError, Instants
+from sidecar.packing import Entry, Packer
 from sidecar.pages import entries
 from sidecar.records import Grants, Records
 from sidecar.replica import Copy
