@@ -79,14 +79,12 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What went into pages at once."""
+    """What went into pages at once; `horizon` is the newest position among it."""
 
     count: int
     digest: int
     horizon: Position
-    """The newest position among them."""
-    left: list[int]
-    """The numbers of those that are to be taken one by one."""
+    left: list[int]  # the numbers of those that are to be taken one by one
 
 
 class _Path:
@@ -147,11 +145,10 @@ class Packer:
         """
         if _native is None:
             return Taken(0, 0, NOWHERE, [number for number, data in enumerate(found) if data is not None])
-        count, digest, epoch, revision, left = _native.take(
-            users, found, self._middle, self._whole, pages.pages, MAX_DOCUMENT_BYTES
-        )
+        done = _native.take(users, found, self._middle, self._whole, pages.pages, MAX_DOCUMENT_BYTES)
+        count, digest, *horizon, left = done
         pages.filled(count)
-        return Taken(count, int.from_bytes(digest, "big"), Position(epoch, revision), left)
+        return Taken(count, int.from_bytes(digest, "big"), Position(*horizon), left)
 
     def _pack_natively(self, data: bytes) -> Entry | None:
         if _native is None or len(data) > MAX_DOCUMENT_BYTES:
@@ -166,14 +163,13 @@ class Packer:
 
     def _learn(self, left: bytes) -> bool:
         """Whether it is known now what a document means of which this is left between all cuts."""
-        if len(self._whole) == _MOST_REMEMBERED:
-            return False
         try:
             path = self._follow(left)
         except DoubtError:
             return False
-        self._whole[left] = path.granted, path.canonical
-        return True
+        if len(self._whole) < _MOST_REMEMBERED:
+            self._whole[left] = path.granted, path.canonical
+        return left in self._whole
 
     def _follow(self, left: bytes) -> _Path:
         """The path of what is left between all cuts."""
