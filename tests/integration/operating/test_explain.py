@@ -18,6 +18,7 @@ from tests.support.ingest import Ingest
 from tests.support.operating import ACTOR, ADMIN
 from tests.support.stripe_objects import MONTH, NOW, Json
 from writer.admin.explain import ExplainRoutes
+from writer.admin.sidecars import SidecarRoutes
 from writer.operations.operations import Operations
 from writer.relay.presence import Presence
 from writer.relay.project_relay import CacheFaultError
@@ -93,7 +94,8 @@ async def counter(desk: Desk) -> AsyncIterator[Counter]:
     ingest, directory = desk.ingest, Directory()
     operations = Operations(ingest.engine, ingest.transactions, ingest.recompute, ingest.clock, ingest.relay.notify)
     app = web.Application(middlewares=[middleware])
-    app.add_routes(ExplainRoutes(desk.side.auth, operations, directory).routes())
+    for part in (ExplainRoutes, SidecarRoutes):
+        app.add_routes(part(desk.side.auth, operations, directory).routes())
     async with TestClient(TestServer(app), headers=ADMIN) as client:
         yield Counter(ingest, operations, directory, client)
 
@@ -235,6 +237,38 @@ async def test_every_sidecar_is_held_against_the_head(counter: Counter) -> None:
     assert fresh["late"] == "in_step"
     counter.directory.said = None
     assert (await counter.explain())["sidecars"]["known"] is False
+
+
+async def test_only_a_stuck_relay_is_freed(counter: Counter) -> None:
+    """One that a writer renews is left alone; freed again nothing happens; the audit log has it once, and why."""
+
+    async def lease(owner: str, seconds: int) -> None:
+        await counter.ingest.query(
+            "INSERT INTO relay_leases (project_id, owner, expires_at)"
+            " SELECT id, :owner, now() + make_interval(secs => :s) FROM projects"
+            " ON CONFLICT (project_id) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at",
+            owner=owner,
+            s=seconds,
+        )
+
+    async def release() -> tuple[int, Json]:
+        path = "/api/v1/admin/projects/shop/relay/release"
+        async with counter.client.post(path, json={"reason": "it is gone"}) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def listed() -> str:
+        async with counter.client.get("/api/v1/admin/sidecars?project_id=shop") as response:
+            return str((await response.json())["relay"]["state"])
+
+    assert await listed() == "free"
+    await lease("writer-1", 3)
+    assert ((await release())[1]["code"], await listed()) == ("lease_in_use", "held")
+    await lease("writer-2", 86_400)
+    assert await listed() == "stuck"
+    assert [(await release())[1]["state"] for _ in range(2)] == ["free", "free"]
+    told = "SELECT reason, before->>'owner' AS owner FROM audit_log WHERE action = 'relay.release'"
+    rows = await counter.ingest.query(told)
+    assert [tuple(row) for row in rows] == [("it is gone", "writer-2")]
 
 
 async def test_a_preview_is_what_the_act_then_does(counter: Counter) -> None:
