@@ -88,11 +88,25 @@ class ReportAnswer(RunAnswer):
     findings: list[RunFinding] = []
 
 
+class RelayAnswer(Struct):
+    """Which writer tells Redis of a project's changes, and how far that is."""
+
+    state: str
+    owner: str | None
+    until: Time | None
+    epoch: int
+    revision: int
+    behind: int | None
+    words: str
+    mend: str | None
+
+
 class SidecarsAnswer(Struct):
-    """The sidecars that follow a project, by their own word."""
+    """Who relays a project, and the sidecars that follow it, by their own word."""
 
     project_id: str
     epoch: int
     revision: int
+    relay: RelayAnswer
     sidecars: list[dict[str, Any]]
     next: Next

@@ -20,6 +20,7 @@ from writer.cli.log_level import log_level
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
 from writer.cli.records import app, audit
+from writer.cli.relay import relay
 from writer.cli.stripe import stripe
 from writer.cli.users import user
 from writer.cli.verify import verify
@@ -58,6 +59,7 @@ for _command in (
     audit,
     figures,
     log_level,
+    relay,
     unassigned,
     claim,
     stripe,

@@ -66,21 +66,20 @@ def sidecars(project: str, *, as_json: bool) -> None:
       billing sidecars shop --json
     """
 
-    async def work(ground: Ground) -> tuple[Json, list[Json]]:
+    async def work(ground: Ground) -> Json:
         async with presences(ground) as directory:
-            head, found = await ground.operations().sidecars(project, directory)
-        place = {"project_id": head.public_id, "epoch": head.position.epoch, "revision": head.position.revision}
-        return place, [standing.to_json(one) for one in found]
+            return standing.following_to_json(await ground.operations().sidecars(project, directory))
 
     try:
-        head, found = on_ground(work)
+        found = on_ground(work)
     except CacheFaultError as error:
         fail(f"Redis cannot be asked ({error}): check REDIS_URL and that it runs")
     if as_json:
-        print_json({**head, "sidecars": found})
+        print_json(found)
         return
-    click.echo(f"{project} stands at {head['epoch']}.{head['revision']}")
-    _print_sidecars(found)
+    click.echo(f"{project} stands at {_token(found)}")
+    _print_relay(found["relay"])
+    _print_sidecars(found["sidecars"])
 
 
 def _print(found: Json, *, whole: bool) -> None:
@@ -103,6 +102,7 @@ def _print(found: Json, *, whole: bool) -> None:
     copies = found["sidecars"]
     if copies is not None:
         click.echo("")
+        _print_relay(found["relay"])
         _print_copies(copies)
     for limit in found["limits"]:
         click.echo(f"note: {limit}")
@@ -161,6 +161,12 @@ def _price(price: Json) -> str:
     amount = "" if price["unit_amount"] is None else f", {price['unit_amount']} {price['currency']}"
     often = "once" if price["interval"] is None else f"a {price['interval']}"
     return f"{name} ({price['price_id']}{amount} {often})"
+
+
+def _print_relay(relay: Json) -> None:
+    click.echo(f"relay: {relay['words']}")
+    if relay["mend"] is not None:
+        click.echo(f"  → {relay['mend']}")
 
 
 def _print_copies(copies: Json) -> None:

@@ -33,7 +33,8 @@ async def every_standing(
             standings.append(Standing(project, away=True))
             continue
         try:
-            standings.append(Standing(*await operations.sidecars(project.public_id, directory)))
+            found = await operations.sidecars(project.public_id, directory)
+            standings.append(Standing(found.project, found.sidecars))
         except CacheFaultError:
             standings.append(Standing(project, away=True))
     return standings

@@ -83,7 +83,7 @@ async def read(connection: AsyncConnection, recompute: Recompute, question: Ques
     moment = now if question.at is None else question.at
     past = moment < now
     asked = history.Question(project, question.user)
-    rows = await history.rows_of(connection, asked, moment if past else Instant(now + _AHEAD), history.MOST_CHANGES)
+    rows = await history.rows_of(connection, asked, moment if past else Instant(now + _AHEAD), spans.MOST_CHANGES)
     known = spans.of(rows)
     if past:
         definition = await history.definition_at(connection, project.id, moment)

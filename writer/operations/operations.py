@@ -18,7 +18,7 @@ from writer.catalogue.declared import ProjectCatalog
 from writer.catalogue.mirror import CatalogueSource, StripeMirror
 from writer.db.readings import Readings
 from writer.db.transaction import Transactions
-from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects
+from writer.operations import audit, catalogue_plan, catalogue_view, grants, keys, projects, relaying
 from writer.operations.apps import Apps
 from writer.operations.audit import Act, Actor
 from writer.operations.catalogue_plan import Plan
@@ -33,6 +33,7 @@ from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
 from writer.operations.questions import Questions
 from writer.operations.records import Records
+from writer.operations.relaying import Relay
 from writer.operations.user_acts import UserActs
 from writer.operations.views import Views
 from writer.outbox import Cause
@@ -115,6 +116,10 @@ class Operations(Questions):
                 return await projects.find_by_id(connection, int(name))
 
         return await self._transactions.run(work)
+
+    async def release_relay(self, project: str, reason: str | None, actor: Actor) -> Relay:
+        """Free the lease of a writer that is no more."""
+        return await self._on_project(project, lambda c, found: relaying.release(c, found, reason, actor))
 
     async def update_project(self, name: str, changes: Changes, actor: Actor) -> Project:
         """Change a project's settings."""

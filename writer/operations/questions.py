@@ -14,11 +14,11 @@ from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.explain.explain import Explain
 from writer.explain.view import Question
-from writer.operations import bought, figures, projects, sidecars
+from writer.operations import bought, figures, projects, relaying, sidecars
 from writer.operations.bought import Bought
 from writer.operations.figures import Figures, Period
 from writer.operations.projects import Project
-from writer.operations.sidecars import Sidecar, SidecarDirectory
+from writer.operations.sidecars import Following, SidecarDirectory
 from writer.recompute import Recompute
 
 
@@ -52,13 +52,14 @@ class Questions:
         """
         return await Explain(self._engine, self._recompute, self._clock, directory).answer(question)
 
-    async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
-        """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
+    async def sidecars(self, name: str, directory: SidecarDirectory) -> Following:
+        """Who relays a project and who follows it, and how far each is; CacheFaultError where Redis is away."""
         listed = await directory.listed(ProjectId(name))
 
-        async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
+        async def work(connection: AsyncConnection) -> Following:
             project = await projects.find(connection, name)
-            return project, await sidecars.standing(connection, project, listed, self._clock.now())
+            found = await sidecars.standing(connection, project, listed, self._clock.now())
+            return Following(project, await relaying.read(connection, project), found)
 
         return await self._transactions.run(work)
 
