@@ -84,10 +84,10 @@ class Authenticator:
         """
         token = self._bearer(request)
         if self._is_admin(request, token):
-            raise Problem(
-                HTTPStatus.FORBIDDEN, "project_key_required", "this route takes a project's key, not the admin key"
+            raise self._throttle.told(
+                _other_key("project_key_required", "this route takes a project's key, not the admin key")
             )
-        return _same(await self._holder(request, token), named)
+        return self._same(await self._holder(request, token), named)
 
     async def admin(self, request: web.Request) -> Actor:
         """The operator behind the admin key. Problems: 401 and 429 as for a project, 403 `admin_key_required`."""
@@ -98,8 +98,8 @@ class Authenticator:
         if self._is_admin(request, token):
             return self._operator(token, request)
         if token.startswith(KEY_MARK):
-            raise Problem(
-                HTTPStatus.FORBIDDEN, "admin_key_required", "this route takes the admin key, not a project's key"
+            raise self._throttle.told(
+                _other_key("admin_key_required", "this route takes the admin key, not a project's key")
             )
         refusal = _refusal("invalid_key", "the admin key is not one of those in ADMIN_API_KEY")
         raise self._throttle.failed(request.remote, refusal)
@@ -108,7 +108,7 @@ class Authenticator:
         """As `project`; with the admin key the request must name the project: 400 `project_required`, 404 unknown."""
         token = self._bearer(request)
         if not self._is_admin(request, token):
-            return _same(await self._holder(request, token), project)
+            return self._same(await self._holder(request, token), project)
         if not project:
             raise bad_request("project_required", "with the admin key, project_id is required")
         name = _possible(project)
@@ -185,6 +185,12 @@ class Authenticator:
         self.admin_uses[actor.name] += 1
         return actor
 
+    def _same(self, holder: KeyHolder, named: str | None) -> KeyHolder:
+        if named and named != holder.project:
+            detail = "the key belongs to another project than the one named"
+            raise self._throttle.told(_other_key("wrong_project", detail))
+        return holder
+
     def _bearer(self, request: web.Request) -> str:
         try:
             return _bearer(request)
@@ -242,10 +248,8 @@ def _unknown(detail: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown_project", detail)
 
 
-def _same(holder: KeyHolder, named: str | None) -> KeyHolder:
-    if named and named != holder.project:
-        raise Problem(HTTPStatus.FORBIDDEN, "wrong_project", "the key belongs to another project than the one named")
-    return holder
+def _other_key(code: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.FORBIDDEN, code, detail)
 
 
 _KEY: Final = text("""

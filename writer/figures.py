@@ -1,4 +1,4 @@
-"""`/api/v1/metrics/project/{project_id}`: what a project earns, for its own people."""
+"""`/api/v1/metrics/project/{project}`: what a project earns, for its own people."""
 
 from http import HTTPStatus
 from typing import Final

@@ -45,7 +45,7 @@ class Throttle:
             return
         over = self._over(address or "")
         if over > 0:
-            raise self._told(_too_many(over))
+            raise self.told(_too_many(over))
 
     def succeeded(self, address: str | None, key: bytes) -> None:
         """An admin key was good."""
@@ -58,10 +58,15 @@ class Throttle:
         """What to answer a request that showed no good key: `problem`, or 429 `too_many_failures`."""
         over = self._over(address or "")
         if over > 0:
-            return self._told(_too_many(over))
+            return self.told(_too_many(over))
         failures, at = self._failed[address or ""]
         self._failed[address or ""] = (failures + 1, at)
-        return self._told(problem)
+        return self.told(problem)
+
+    def told(self, problem: Problem) -> Problem:
+        """The same problem, counted: a good key where another kind of key belongs is no guess."""
+        self._failures.labels(problem.code).inc()
+        return problem
 
     def _over(self, address: str) -> float:
         """Seconds until another failure may be told apart; 0 or less: now. What is refused meanwhile does not count."""
@@ -72,10 +77,6 @@ class Throttle:
         if len(self._failed) > MOST_ADDRESSES:
             self._failed.popitem(last=False)
         return (failures + 1 - BURST) * FORGIVEN_SECONDS
-
-    def _told(self, problem: Problem) -> Problem:
-        self._failures.labels(problem.code).inc()
-        return problem
 
 
 def _too_many(seconds: float) -> Problem:

@@ -127,7 +127,7 @@ def import_(file: BinaryIO, *, dry_run: bool, yes: bool, as_json: bool) -> None:
 @click.option("--feature", type=FEATURE, help="Only of this feature.")
 @click.option("--state", type=click.Choice([one.value for one in GrantState]), help="What it is at the moment.")
 @click.option("--before", type=click.IntRange(1), help="Only grants with a smaller id: the following page.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="At most so many.")
 @json_option
 def list_(
     project: str | None,

@@ -18,7 +18,7 @@ from writer.operations.audit_log import AuditFilter
 @click.option("--since", type=TIME, help="RFC 3339: then or later.")
 @click.option("--until", type=TIME, help="RFC 3339: before.")
 @click.option("--before", type=click.IntRange(1), help="Only acts with a smaller id: the following page.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="At most so many.")
 @json_option
 def audit(
     project: str | None,

@@ -18,7 +18,7 @@ def user() -> None:
 @user.command()
 @click.argument("query", required=False)
 @click.option("--project", help="Only this project's.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="At most so many.")
 @json_option
 def search(query: str | None, project: str | None, limit: int, *, as_json: bool) -> None:
     """Find users by how their ids begin, or by a cus_…, sub_… or cs_… of theirs.

@@ -10,7 +10,6 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from common import tracing
-from common.problems import Problem
 from common.tracing import Kind, Span
 from common.trail import Trail, followed
 
@@ -18,7 +17,6 @@ REQUEST_ID: Final = "X-Request-ID"
 
 _TRAIL: Final = web.RequestKey("trail", Trail)
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
-_WRONG_KEYS: Final = frozenset({"admin_key_required", "project_key_required", "wrong_project"})
 _UNMATCHED: Final = "unmatched"
 _BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -43,30 +41,10 @@ class Requests:
             registry=registry,
         )
 
-        self._refused = Counter(
-            "billing_authentication_failures",
-            "Requests refused for their key, by code",
-            ["code"],
-            registry=registry,
-        )
-
     def observe(self, app: web.Application) -> None:
-        """Observe every request of the application, whose middlewares are all there."""
+        """Observe every request of the application, whose other middlewares are all there."""
         app.middlewares.insert(0, self._outermost())
-        app.middlewares.append(self._innermost())  # where a refusal still is one
         app.on_response_prepare.append(_give_back)
-
-    def _innermost(self) -> Middleware:
-        @web.middleware
-        async def judged(request: web.Request, handler: _Handler) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except Problem as problem:
-                if problem.status is HTTPStatus.UNAUTHORIZED or problem.code in _WRONG_KEYS:
-                    self._refused.labels(problem.code).inc()
-                raise
-
-        return judged
 
     def _outermost(self) -> Middleware:
         @web.middleware
