@@ -23,6 +23,7 @@ from tests.simulation.postgres_state import (
 )
 from tests.support import ledger
 from writer import lineage, outbox, recompute
+from writer.operations import erasure
 from writer.relay import lease
 
 Change = Callable[[Database], Database]
@@ -126,14 +127,19 @@ def _lock_user(database: Database, given: Parameters, _: float) -> tuple[list[Ro
 
 def _users(database: Database, keys: Any) -> list[Row]:
     found = [(key, database.users.get(key)) for key in sorted(keys)]
-    return [Row(id=ref, project_id=key[0], user_id=key[1]) for key, ref in found if ref is not None]
+    return [_user(key, ref) for key, ref in found if ref is not None]
+
+
+def _user(key: Any, ref: int) -> Row:
+    """Nobody is ever merged into anybody else here."""
+    return Row(id=ref, project_id=key[0], user_id=key[1], merged_into=None)
 
 
 def _add_users(database: Database, given: Parameters, _: float) -> tuple[list[Row], Change | None]:
     keys = zip(given["project_ids"], given["user_ids"], strict=True)
     new = [key for key in sorted(keys) if key not in database.users]
     added = {key: len(database.users) + number for number, key in enumerate(new, 1)}
-    rows = [Row(id=ref, project_id=key[0], user_id=key[1]) for key, ref in added.items()]
+    rows = [_user(key, ref) for key, ref in added.items()]
     return rows, lambda now_there: replace(now_there, users={**now_there.users, **added})
 
 
@@ -199,6 +205,11 @@ def _trim(database: Database, given: Parameters, now: float) -> tuple[list[Row],
     return [Row(gone=True)] * len(gone), change
 
 
+def _forget_names(_: Database, __: Parameters, ___: float) -> tuple[list[Row], Change | None]:
+    """Nobody is ever erased here."""
+    return [], None
+
+
 def _record_first(_: Database, given: Parameters, __: float) -> tuple[list[Row], Change | None]:
     identity = given["identity"]
     return [], lambda there: replace(there, identity=identity) if there.identity is None else there
@@ -250,6 +261,7 @@ WRITES: Final[dict[str, Write]] = {
         (outbox._APPEND_USERS, Write(_append_users)),
         (outbox._APPEND_CATALOGUE, Write(_append_catalogue)),
         (outbox._TRIM, Write(_trim)),
+        (erasure._FORGET_NAMES, Write(_forget_names)),
         (
             recompute._LOCK_USER,
             Write(_lock_user, lambda _, given: [("user", given["project_ids"][0], given["user_ids"][0])]),

@@ -84,7 +84,7 @@ class Erasure:
                 return Erased(project, None, {}, project.position)
             late = await payloads.scrub_of(connection, now.objects)
             if now.was_erased:
-                return Erased(project, now.names[0], {"events": events + late}, project.position)
+                return await _again(connection, project, now.names[0], events + late, actor)
             return await self._write(connection, project, now, events + late, reason, actor)
 
         return await self._transactions.run(work)
@@ -96,9 +96,7 @@ class Erasure:
         parameters = {
             "ref": held.ref,
             "project": project.public_id,
-            "project_id": project.id,
             "pseudonym": pseudonym,
-            "names": list(held.names),
             "actor": actor.name,
             "closed": to_datetime(CLOSED),
             "objects": held.closable,
@@ -114,6 +112,14 @@ class Erasure:
         act = Act("user.erase", project.id, f"user:{pseudonym}", told, before={"erased": False}, after=counts)
         await audit.record(connection, actor, act)
         return Erased(project, pseudonym, counts, (await projects.find_by_id(connection, project.id)).position)
+
+
+async def _again(connection: AsyncConnection, project: Project, pseudonym: UserId, events: int, actor: Actor) -> Erased:
+    """What Stripe sent after the erasure was cut down too."""
+    counts = {"events": events}
+    if events:
+        await audit.record(connection, actor, Act("user.erase", project.id, f"user:{pseudonym}", after=counts))
+    return Erased(project, pseudonym, counts, project.position)
 
 
 async def forget_names(connection: AsyncConnection, project_id: int) -> int:
@@ -180,6 +186,7 @@ def _without(reason: str | None, names: Sequence[str]) -> str | None:
     return reason
 
 
+# A customer who is somebody else's by now pays for both: their data is not this user's alone, and stays.
 _LOOK: Final = text("""
 WITH found AS (
     SELECT coalesce(m.id, u.id) AS id FROM users u LEFT JOIN users m ON m.id = u.merged_into
@@ -192,14 +199,20 @@ WITH found AS (
     WHERE p.id IN (SELECT l.purchase_id FROM purchase_lines l JOIN found ON l.user_ref = found.id)
 ), intents AS (
     SELECT payment_intent FROM bought WHERE payment_intent IS NOT NULL
+), customers AS (
+    SELECT id FROM stripe_customers WHERE user_ref IN (SELECT id FROM found)
+    UNION SELECT b.customer_id FROM (SELECT customer_id FROM subs UNION SELECT customer_id FROM bought) b
+    WHERE b.customer_id IS NOT NULL AND NOT EXISTS (SELECT FROM stripe_customers c
+        WHERE c.id = b.customer_id AND c.user_ref NOT IN (SELECT id FROM found))
+), sessions AS (
+    SELECT said_by AS id FROM customer_names JOIN customers ON customers.id = customer_id WHERE said_by LIKE 'cs%'
+    UNION SELECT session_id FROM checkout_requests WHERE user_ref IN (SELECT id FROM found)
 )
 SELECT u.id, u.erased_at,
     (SELECT min(id) FROM subs WHERE status NOT IN ('canceled', 'incomplete_expired')) AS open,
     u.user_id || ARRAY(SELECT user_id FROM users WHERE merged_into = u.id ORDER BY user_id) AS names,
-    ARRAY(SELECT id FROM subs UNION SELECT customer_id FROM subs UNION SELECT id FROM bought
-        UNION SELECT customer_id FROM bought WHERE customer_id IS NOT NULL
+    ARRAY(SELECT id FROM subs UNION SELECT id FROM bought UNION SELECT id FROM sessions UNION SELECT id FROM customers
         UNION SELECT invoice_id FROM bought WHERE invoice_id IS NOT NULL UNION SELECT payment_intent FROM intents
-        UNION SELECT id FROM stripe_customers WHERE user_ref = u.id
         UNION SELECT v.id FROM invoices v JOIN subs ON v.subscription_id = subs.id
         UNION SELECT r.id FROM refunds r JOIN intents USING (payment_intent)
         UNION SELECT d.id FROM disputes d JOIN intents USING (payment_intent)

@@ -1,8 +1,12 @@
 """Every route with every kind of key. Routes come from the running writer's router: a new one is tried by itself."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.contract.api.conftest import ADMIN, MARK, Running
@@ -131,3 +135,21 @@ async def test_what_asks_nobody_tells_nothing_of_a_project(running: Running) -> 
         elif route.access is Access.SIGNATURE:
             status, text = await running.ask(route.method, route.path, key=ADMIN, json={})
             assert (status, "missing_signature" in text) == (400, True)
+
+
+async def test_the_description_is_of_what_is_served_and_loads_nothing(running: Running) -> None:
+    """Every operation stands in the document and on the page, which may run and load nothing but its own style."""
+    _, text = await running.ask("GET", "/openapi.json", key=None)
+    document = orjson.loads(text)
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    served = {(one.method, one.resource.canonical) for one, _ in declared_in(running.app) if one.resource is not None}
+    assert described == {(method, path) for method, path in served if method != "HEAD"}
+    async with running.http.get(f"{running.url}/docs") as answer:
+        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    ids = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(set(ids)) == len(ids) == len(described)
+    assert [one for one in ids if f'id="{one}"' not in page] == []
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+    assert not re.search(r"<script|\son\w+=|src=|href=\"(?!#|/)|url\(|style=", page)

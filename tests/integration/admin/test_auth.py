@@ -6,6 +6,7 @@ import pytest
 
 from common.clock import SECOND, Instant, to_datetime
 from tests.support.operating import ACTOR, ADMIN, NEXT_ADMIN_KEY, Operating
+from writer.throttle import BURST, FORGIVEN_SECONDS
 
 CHECK = "/api/v1/check?user_id=u&feature=pro"
 PROJECTS = "/api/v1/admin/projects"
@@ -120,3 +121,20 @@ async def test_no_key_is_kept_in_the_database(side: Operating) -> None:
     assert secret not in kept
     assert secret[:11] in kept
     assert len(secret) == 3 + 64
+
+
+async def test_who_guesses_is_slowed_down_and_nobody_else(side: Operating) -> None:
+    """After a burst of failures 429 with Retry-After; project keys and the admin key that was good here work on."""
+    shop = await side.project()
+    guess = {"Authorization": "Bearer guess"}
+    assert (await side.call("GET", PROJECTS))[0] == 200
+    codes = [(await side.call("GET", PROJECTS, headers=guess))[1]["code"] for _ in range(BURST + 1)]
+    assert codes == ["invalid_key"] * BURST + ["too_many_failures"]
+    async with side.client.get(CHECK, headers={"Authorization": f"Bearer bk_{'0' * 64}"}) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "6")
+    assert (await side.call("GET", CHECK, headers=shop))[0] == 200
+    assert (await side.call("GET", PROJECTS))[0] == 200
+    unseen = {"Authorization": f"Bearer {NEXT_ADMIN_KEY}"}
+    assert (await side.call("GET", PROJECTS, headers=unseen))[0] == 429
+    side.clock.ahead += FORGIVEN_SECONDS
+    assert (await side.call("GET", PROJECTS, headers=unseen))[0] == 200
