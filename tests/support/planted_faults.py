@@ -1,15 +1,16 @@
-"""Six faults that an operator meets, planted over the wire: at Stripe, at the writer, at a sidecar's process.
+"""Six faults that an operator meets, planted from outside: at Stripe, at the writer, in the database.
 
 Each is a customer who does not have what somebody expects. How it is found and mended is the business of whoever asks
 for it: by command, in a browser. One site bears all six at once, each for a user of its own.
 """
 
-import os
-import signal
+import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import psycopg
 
 from sandbox.clients import Endpoint, Sidecar, Stripe
 from sandbox.seed import Prices, catalogue
@@ -27,8 +28,9 @@ class Site:
     admin: Endpoint
     """The writer, with the admin key."""
     sidecar: Sidecar
-    sidecar_pid: int
+    """It follows by Redis alone."""
     sidecar_instance: str
+    database_url: str
     app: App
     prices: Prices
 
@@ -85,19 +87,29 @@ async def parked_event(site: Site, user: str = "pia") -> Planted:
 
 
 async def sidecar_behind(site: Site, user: str = "sam") -> Planted:
-    """A grant that the sidecar does not hear of, because its process hangs: `object_id` is the sidecar's instance.
+    """A grant that the sidecar does not hear of: the project's lease is a writer's that is gone, for another day.
 
-    `restarted` is what whoever runs the processes does about it.
+    So it is where the database's clock was a day ahead for a moment. `object_id` is the sidecar's instance.
     """
-    os.kill(site.sidecar_pid, signal.SIGSTOP)
-    granted = {"user_id": user, "feature": site.bought_feature, "reason": "a friend of the house"}
-    await _grant(site, granted)
+    await asyncio.to_thread(_take_lease, site.database_url, site.project)
+    await eventually(lambda: _relays_nothing(site))
+    await _grant(site, {"user_id": user, "feature": site.bought_feature, "reason": "a friend of the house"})
     return Planted(user, site.bought_feature, site.sidecar_instance)
 
 
-def restarted(site: Site) -> None:
-    """Let the sidecar's process go on, as a restart would."""
-    os.kill(site.sidecar_pid, signal.SIGCONT)
+def _take_lease(database_url: str, project: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE relay_leases SET owner = 'writer-that-is-gone', fence = fence + 1, expires_at = now() + interval"
+            " '1 day' WHERE project_id = (SELECT id FROM projects WHERE public_id = %s)",
+            (project,),
+        )
+
+
+async def _relays_nothing(site: Site) -> bool:
+    """Whether the writer has noticed that the only project's lease is not its own any more."""
+    samples = (await site.admin.call("GET", "/metrics")).splitlines()
+    return any(line.partition(" ")[::2] == ("billing_relay_leases", "0.0") for line in samples)
 
 
 async def feature_removed(site: Site, user: str = "cleo") -> RemovedFeature:

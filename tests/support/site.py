@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +11,7 @@ from sandbox.clients import TIMEOUT, Endpoint, Sidecar, Stripe
 from sandbox.keyring import STRIPE_KEY, Keyring
 from sandbox.parts import Blueprint
 from sandbox.seed import seed_stripe, seed_writer, until_sold
+from sandbox.service import Service
 from sandbox.shop import NOTES, App
 from sandbox.stripe.server import Options, StripeStandIn
 from tests.support.planted_faults import Site
@@ -56,13 +57,15 @@ async def running_site(database_url: str, redis_url: str, logs: Path, app: App =
         keyring = await seed_writer(admin, app, keyring)
         await until_sold(admin, app, prices)
         name = f"sidecar-{app.project}"
-        process = blueprint.sidecar(name, app.project, keyring, redis_url)
+        config = blueprint.sidecar(name, app.project, keyring, redis_url).config
+        # By Redis alone: with a writer's address it would follow the writer, whatever happens to the relay.
+        process = Service(replace(config, env={**config.env, "WRITER_URL": ""}))
         await process.start()
         stack.push_async_callback(process.kill)
         management = Endpoint(http, blueprint.url(f"{name}-management"))
         sidecar = Sidecar(Endpoint(http, blueprint.url(name)), management, app.project)
         await eventually(lambda: _in_step(sidecar))
-        yield Running(Site(stripe, admin, sidecar, process.pid, name, app, prices), environment)
+        yield Running(Site(stripe, admin, sidecar, name, database_url, app, prices), environment)
 
 
 async def _in_step(sidecar: Sidecar) -> bool:

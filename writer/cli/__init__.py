@@ -16,6 +16,7 @@ from writer.cli.imports import import_
 from writer.cli.keys import key
 from writer.cli.projects import project
 from writer.cli.reconcile import reconcile
+from writer.cli.relay import relay
 from writer.cli.stripe import stripe
 from writer.cli.verify import verify
 
@@ -48,6 +49,7 @@ for _command in (
     preview,
     history,
     sidecars,
+    relay,
     unassigned,
     claim,
     stripe,

@@ -16,7 +16,6 @@ from writer.cli.session import (
     confirm,
     json_option,
     on_ground,
-    operate,
     print_json,
     print_table,
     told,
@@ -25,7 +24,7 @@ from writer.cli.stripe_session import on_ground_with_stripe
 from writer.gateway.rate_limit import Urgency
 from writer.gateway.stripe_gateway import StripeGateway
 from writer.gateway.transport import StripeTransport
-from writer.operations import claims
+from writer.operations import bought, claims
 from writer.operations import unassigned as nobodys
 from writer.operations.claims import Claim, Claimed, Claims
 from writer.operations.operating import Ground
@@ -115,7 +114,7 @@ def claim(object_id: str, user: str, project: str | None, reason: str | None, *,
 
 def _show_effect(object_id: str) -> None:
     """What is held of it and whose that is now; on stderr."""
-    found = operate(lambda operations: operations.bought(object_id))
+    found = on_ground(lambda ground: bought.look(ground.transactions, object_id))
     rows = [(one.id, one.user_id or "nobody", ", ".join(one.projects), ", ".join(one.prices)) for one in found]
     nothing = f"nothing of {object_id} is held here yet: Stripe is asked first"
     print_table(("what", "whose now", "projects", "prices"), rows, none=nothing, err=True)

@@ -1,10 +1,12 @@
 """`billing explain` and `billing sidecars`."""
 
+from shlex import quote
 from typing import Any
 
 import click
 
 from common.clock import Instant
+from writer.cli.holdings import told_of_holding
 from writer.cli.parameters import TIME, feature_of, user_of
 from writer.cli.redis_session import presences, presences_if_any
 from writer.cli.session import fail, json_option, on_ground, print_json, print_table
@@ -63,21 +65,20 @@ def sidecars(project: str, *, as_json: bool) -> None:
       billing sidecars shop --json
     """
 
-    async def work(ground: Ground) -> tuple[Json, list[Json]]:
+    async def work(ground: Ground) -> Json:
         async with presences(ground) as directory:
-            head, found = await ground.operations().sidecars(project, directory)
-        place = {"project_id": head.public_id, "epoch": head.position.epoch, "revision": head.position.revision}
-        return place, [standing.to_json(one) for one in found]
+            return standing.following_to_json(await ground.operations().sidecars(project, directory))
 
     try:
-        head, found = on_ground(work)
+        found = on_ground(work)
     except CacheFaultError as error:
         fail(f"Redis cannot be asked ({error}): check REDIS_URL and that it runs")
     if as_json:
-        print_json({**head, "sidecars": found})
+        print_json(found)
         return
-    click.echo(f"{project} stands at {head['epoch']}.{head['revision']}")
-    _print_sidecars(found)
+    click.echo(f"{project} stands at {_token(found)}")
+    _print_relay(found["relay"])
+    _print_sidecars(found["sidecars"])
 
 
 def _print(found: Json, *, whole: bool) -> None:
@@ -88,29 +89,34 @@ def _print(found: Json, *, whole: bool) -> None:
     )
     if whole:
         (one,) = found["features"]
-        _print_feature(one)
+        _print_feature(one, {(held["kind"], held["ref"]): held for held in found["holdings"]})
     else:
         rows = [_short(one) for one in found["features"]]
         print_table(_FEATURES, rows, none="the catalogue has no feature, and nothing was ever held")
         denied = [one["feature"] for one in found["features"] if one["causes"]]
         if denied:
-            click.echo(f"why not: billing explain {found['user_id']} {found['project_id']} {denied[0]}")
+            click.echo(f"why not: billing explain {quote(found['user_id'])} {found['project_id']} {denied[0]}")
     for event in [] if whole and found["features"][0]["causes"] else found["events"]:
         click.echo(f"{event['status']} event {event['id']} ({event['type']}): {event['reason'] or 'not applied yet'}")
     copies = found["sidecars"]
     if copies is not None:
         click.echo("")
+        _print_relay(found["relay"])
         _print_copies(copies)
     for limit in found["limits"]:
         click.echo(f"note: {limit}")
 
 
-def _print_feature(one: Json) -> None:
+def _print_feature(one: Json, holdings: dict[tuple[str, str], Json]) -> None:
     answer = click.style("allowed", fg="green") if one["allowed"] else click.style("denied", fg="red")
     value = "" if one["value"] is None else f", {one['value']}"
     until = "" if one["valid_to"] is None else f", until {one['valid_to']}"
     click.echo(f"{one['feature']}: {answer} ({one['reason']}){value}{until}")
     print_table(_SOURCES, [_source(source) for source in one["sources"]], none="no source gives it or ever gave it")
+    for source in one["sources"]:
+        held = holdings.get((source["kind"], source["ref"]))
+        if held is not None:
+            click.echo(f"  {source['kind']} {source['ref']}: {', '.join(told_of_holding(held))}")
     if one["causes"]:
         click.echo("\nin the way, the likeliest first:")
     for cause in one["causes"]:
@@ -154,6 +160,12 @@ def _price(price: Json) -> str:
     amount = "" if price["unit_amount"] is None else f", {price['unit_amount']} {price['currency']}"
     often = "once" if price["interval"] is None else f"a {price['interval']}"
     return f"{name} ({price['price_id']}{amount} {often})"
+
+
+def _print_relay(relay: Json) -> None:
+    click.echo(f"relay: {relay['words']}")
+    if relay["mend"] is not None:
+        click.echo(f"  → {relay['mend']}")
 
 
 def _print_copies(copies: Json) -> None:

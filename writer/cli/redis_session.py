@@ -1,4 +1,4 @@
-"""A command that also asks Redis where sidecars are."""
+"""A command that also speaks to Redis."""
 
 import os
 from collections.abc import AsyncIterator
@@ -13,13 +13,20 @@ from writer.relay.presence import Presences
 
 
 @asynccontextmanager
-async def presences(ground: Ground) -> AsyncIterator[Presences]:
-    """Who follows a project, by REDIS_URL, which must be set."""
+async def redis_commands() -> AsyncIterator[RedisCommands]:
+    """Commands to Redis by REDIS_URL, which must be set."""
     link = RedisLink(UrlConnector(told(settings.read_redis)))
     try:
-        yield Presences(RedisCommands(link), ground.clock)
+        yield RedisCommands(link)
     finally:
         await link.close()
+
+
+@asynccontextmanager
+async def presences(ground: Ground) -> AsyncIterator[Presences]:
+    """Who follows a project, by REDIS_URL, which must be set."""
+    async with redis_commands() as commands:
+        yield Presences(commands, ground.clock)
 
 
 @asynccontextmanager

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 import click
 
-from common.settings import Secret
 from writer import settings
-from writer.cache.commands import RedisCommands
 from writer.cache.copy import CacheCopy
-from writer.cache.link import RedisLink, UrlConnector
 from writer.cli.progress import Show, progress
+from writer.cli.redis_session import redis_commands
 from writer.cli.session import Exit, json_option, on_ground, print_json, print_table, told
 from writer.operations.operating import Ground
 from writer.relay.backlog import Backlog
@@ -53,9 +51,9 @@ def verify(*, projects: tuple[str, ...], patience: float, as_json: bool) -> None
       billing verify shop
       billing verify shop --json
     """
-    redis_url = told(settings.read_redis)
+    told(settings.read_redis)  # before anything is opened
     asked = _Asked(projects, patience, quiet=as_json)
-    reports = on_ground(lambda ground: _verify(ground, redis_url, asked))
+    reports = on_ground(lambda ground: _verify(ground, asked))
     if as_json:
         print_json([report_to_json(report) for report in reports])
     else:
@@ -65,24 +63,20 @@ def verify(*, projects: tuple[str, ...], patience: float, as_json: bool) -> None
         raise SystemExit(Exit.REFUSED)
 
 
-async def _verify(ground: Ground, redis_url: Secret, asked: _Asked) -> list[Report]:
+async def _verify(ground: Ground, asked: _Asked) -> list[Report]:
     operations = ground.operations()
     listed = [await operations.project(name) for name in asked.projects] or await operations.list_projects()
-    link = RedisLink(UrlConnector(redis_url))
-    commands = RedisCommands(link)
-    verifier = Verifier(
-        Heads(ground.engine, Wakeup()),
-        ProjectSnapshots(ground.engine),
-        Backlog(ground.engine),
-        CacheCopy(commands, None),
-        Presences(commands, ground.clock),
-        asked.patience,
-    )
-    try:
+    async with redis_commands() as commands:
+        verifier = Verifier(
+            Heads(ground.engine, Wakeup()),
+            ProjectSnapshots(ground.engine),
+            Backlog(ground.engine),
+            CacheCopy(commands, None),
+            Presences(commands, ground.clock),
+            asked.patience,
+        )
         with progress(quiet=asked.quiet) as show:
             return [await verifier.verify(one.id, _telling(show, one.public_id)) for one in listed]
-    finally:
-        await link.close()
 
 
 def _telling(show: Show, project: str) -> Tell:

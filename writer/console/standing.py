@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from writer.operations.operations import Operations
 from writer.operations.projects import Project
+from writer.operations.relaying import Relay
 from writer.operations.sidecars import Sidecar, SidecarDirectory, State
 from writer.relay.project_relay import CacheFaultError
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A project's sidecars; `away`: Redis does not answer."""
+    """A project's sidecars, and who relays to them; `away`: Redis does not answer."""
 
     project: Project
+    relay: Relay | None = None
     sidecars: Sequence[Sidecar] = ()
     away: bool = False
 
@@ -33,7 +35,9 @@ async def every_standing(
             standings.append(Standing(project, away=True))
             continue
         try:
-            standings.append(Standing(*await operations.sidecars(project.public_id, directory)))
+            found = await operations.sidecars(project.public_id, directory)
         except CacheFaultError:
             standings.append(Standing(project, away=True))
+        else:
+            standings.append(Standing(found.project, found.relay, found.sidecars))
     return standings

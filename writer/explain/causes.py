@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from shlex import quote
 from typing import Any, Final
 
 from common.clock import Instant, format_time
@@ -21,7 +22,7 @@ MOST_CANDIDATES: Final = 5
 _PAY: Final = "the customer has to pay, or the bank to confirm; until then nothing, or {grant}"
 _AGAIN: Final = "it has to be bought again, or given again: {grant}"
 _MONEY_BACK: Final = "right as it is, unless the money went back by mistake: then {grant}"
-_CLAIM: Final = "if it is {user}'s: billing claim {ref} {user}"
+_CLAIM: Final = "if it is this user's: billing claim {ref} {user}"
 _CATALOGUE: Final = "put that into catalog.yaml, then billing catalog apply catalog.yaml"
 _MEND: Final = {
     Fate.STATUS: _PAY,
@@ -41,7 +42,6 @@ _MEND: Final = {
     Fate.NO_QUANTITY: "the customer has to buy at least one",
     Fate.NOT_YET: "wait until it begins, or {grant}",
 }
-
 
 _BY_CATALOGUE: Final = {Fate.UNKNOWN_FEATURE, Fate.NOT_IN_PLAN}
 """What a feature that is gone explains by itself."""
@@ -85,8 +85,8 @@ class Scene:
 
     @property
     def who(self) -> str:
-        """As commands name them."""
-        return f"{self.user} {self.project.public_id}"
+        """As commands name them; a user id may hold what a shell would take for its own."""
+        return f"{quote(self.user)} {self.project.public_id}"
 
 
 def of_denied(
@@ -96,16 +96,14 @@ def of_denied(
     found = [
         *_catalogue(scene, feature, known=known),
         *_document(scene, feature),
-        *_sources(scene, feature, judged, known=known),
         *_events(scene.events),
-        *_nobodys(scene, feature),
+        *_theirs(scene),
+        *_sources(scene, feature, judged, known=known),
     ]
     if known and decision.value == 0:
         words = f"{feature} is a limit of 0, which allows nothing"
         found.append(Cause("zero_limit", words, f"sell or grant a higher one: {_grant(scene, feature)} --value N"))
-    if not any(one.code != "nobodys_candidate" for one in found):
-        found = [*_nothing(scene, feature), *found]
-    return found
+    return [*(found or _nothing(scene, feature)), *_candidates(scene, feature)]
 
 
 def to_json(cause: Cause) -> dict[str, Any]:
@@ -152,7 +150,7 @@ def _sources(
 
 
 def _mend(scene: Scene, feature: FeatureCode, holding: Holding, verdict: Verdict) -> str:
-    words = {"ref": holding.source.id, "user": scene.user, "grant": _grant(scene, feature)}
+    words = {"ref": holding.source.id, "user": quote(scene.user), "grant": _grant(scene, feature)}
     return _MEND[verdict.fate].format(**words)
 
 
@@ -169,20 +167,29 @@ def _events(events: Sequence[Event]) -> Iterator[Cause]:
             yield Cause("pending_event", words, f"a running writer works on it; billing events show {one.id}", one.id)
 
 
-def _nobodys(scene: Scene, feature: FeatureCode) -> Iterator[Cause]:
-    candidates = 0
+def _theirs(scene: Scene) -> Iterator[Cause]:
+    """What is nobody's although something says that it is this user's."""
     for one in scene.nobodys:
-        candidates += not one.named
-        if not (one.named or (feature in one.features and candidates <= MOST_CANDIDATES)):
-            continue
-        found = one.found
-        told = f", of {one.email}" if one.email else ""
-        what = f"{found.id} ({', '.join(found.products)}; customer {found.customer_id}{told})"
         if one.named:
-            words, code = f"{what} is this user's by its customer or metadata, and nobody's: {found.reason}", "nobodys"
-        else:
-            words, code = f"{what} would give {feature} and is nobody's: is it {scene.user}'s?", "nobodys_candidate"
-        yield Cause(code, words, found.mend.replace(" USER", f" {scene.user}"), found.id)
+            words = f"{_what(one)} is this user's by customer, metadata or address, and nobody's: {one.found.reason}"
+            yield Cause("nobodys", words, _claiming(scene, one), one.found.id)
+
+
+def _candidates(scene: Scene, feature: FeatureCode) -> Iterator[Cause]:
+    """What is nobody's and would give the feature: the operator has to know whose it is."""
+    fitting = [one for one in scene.nobodys if not one.named and feature in one.features]
+    for one in fitting[:MOST_CANDIDATES]:
+        words = f"{_what(one)} would give {feature} and is nobody's: is it {scene.user}'s?"
+        yield Cause("nobodys_candidate", words, _claiming(scene, one), one.found.id)
+
+
+def _what(one: Nobodys) -> str:
+    told = f", of {one.email}" if one.email else ""
+    return f"{one.found.id} ({', '.join(one.found.products)}; customer {one.found.customer_id}{told})"
+
+
+def _claiming(scene: Scene, one: Nobodys) -> str:
+    return one.found.mend.replace(" USER", f" {quote(scene.user)}")
 
 
 def _nothing(scene: Scene, feature: FeatureCode) -> Iterator[Cause]:

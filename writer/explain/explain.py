@@ -10,7 +10,7 @@ from common.clock import Clock
 from common.identifiers import ProjectId
 from writer.explain import telling, view
 from writer.explain.view import Question, View
-from writer.operations import sidecars
+from writer.operations import relaying, sidecars
 from writer.operations.sidecars import Sidecar, SidecarDirectory, State
 from writer.recompute import Recompute
 from writer.relay.presence import Presence
@@ -37,10 +37,14 @@ class Explain:
         async with self._snapshots.connect() as connection:
             now = self._clock.now()
             found = await view.read(connection, self._recompute, question, now)
-            told = (
-                listed if isinstance(listed, str) else await sidecars.standing(connection, found.project, listed, now)
-            )
-        return {**telling.whole(found), "sidecars": None if found.past else _copies(told, found)}
+            if found.past:
+                return {**telling.whole(found), "relay": None, "sidecars": None}
+            relay = relaying.to_json(await relaying.read(connection, found.project))
+            if isinstance(listed, str):
+                copies: Json = {"known": False, "reason": listed, "counts": {}, "list": []}
+            else:
+                copies = _copies(await sidecars.standing(connection, found.project, listed, now), found)
+        return {**telling.whole(found), "relay": relay, "sidecars": copies}
 
     async def _listed(self, project: ProjectId) -> Sequence[Presence] | str:
         """Who follows the project; a text where nobody could be asked."""
@@ -52,10 +56,8 @@ class Explain:
             return "Redis does not answer, and only there sidecars say where they are"
 
 
-def _copies(told: Sequence[Sidecar] | str, found: View) -> Json:
-    """Where the copies are. `known` False: nobody could be asked, and `reason` says why."""
-    if isinstance(told, str):
-        return {"known": False, "reason": told, "counts": {}, "list": []}
+def _copies(told: Sequence[Sidecar], found: View) -> Json:
+    """Where the copies are. Of `known` False nobody could be asked, and `reason` says why."""
     counts = Counter(one.state for one in told)
     return {
         "known": True,

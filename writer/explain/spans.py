@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
@@ -11,6 +11,9 @@ from common.identifiers import FeatureCode
 from writer import history
 
 Json = dict[str, Any]
+
+MOST_CHANGES: Final = 200
+"""Of a user's, each with a whole document: years of renewals, and yet bounded where documents are large."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class Spans:
 
 
 def of(rows: Sequence[Row[Any]]) -> Spans:
-    """Out of a user's changes, newest first, as `history.rows` gives them."""
+    """Out of a user's last `MOST_CHANGES`, newest first, as `history.rows_of` gives them."""
     found: dict[tuple[FeatureCode, str], Span] = {}
     for row in reversed(rows):
         change = history.change_head(row)
@@ -56,4 +59,4 @@ def of(rows: Sequence[Row[Any]]) -> Spans:
             else:
                 known.row = one
     first = history.change_head(rows[-1]) if rows else None
-    return Spans(found, first, len(rows) < history.MOST_CHANGES)
+    return Spans(found, first, len(rows) < MOST_CHANGES)

@@ -68,19 +68,13 @@ class View:
     prices: Mapping[str, Mapping[str, Any]]
     """What the project sells, by price."""
     scene: Scene
+    catalogue: Catalogue
+    """As a check judges by it."""
 
     def decision(self, feature: FeatureCode, entitlements: Sequence[Entitlement] | None = None) -> Decision:
         """What a check answers, by its own rule."""
         rows = self.document.entitlements if entitlements is None else entitlements
-        return decide(rows, feature, catalogue_of(self.project, self.rules.definition), self.at)
-
-
-def catalogue_of(project: Project, definition: Definition) -> Catalogue:
-    """The catalogue as a check judges by it."""
-    head = project.position
-    return Catalogue(
-        project.public_id, head.epoch, head.revision, definition.version, definition.answered, definition.unlocked_by()
-    )
+        return decide(rows, feature, self.catalogue, self.at)
 
 
 async def read(connection: AsyncConnection, recompute: Recompute, question: Question, now: Instant) -> View:
@@ -89,7 +83,7 @@ async def read(connection: AsyncConnection, recompute: Recompute, question: Ques
     moment = now if question.at is None else question.at
     past = moment < now
     asked = history.Question(project, question.user)
-    rows = await history.rows_of(connection, asked, moment if past else Instant(now + _AHEAD), history.MOST_CHANGES)
+    rows = await history.rows_of(connection, asked, moment if past else Instant(now + _AHEAD), spans.MOST_CHANGES)
     known = spans.of(rows)
     if past:
         definition = await history.definition_at(connection, project.id, moment)
@@ -107,7 +101,7 @@ async def read(connection: AsyncConnection, recompute: Recompute, question: Ques
     rules = Rules(definition, recompute.grace, moment)
     view = View(
         project, question.user, moment, past, rules, document, found, held, known, features,
-        await _prices(connection, project), scene,
+        await _prices(connection, project), scene, _catalogue(project, definition),
     )  # fmt: skip
     return view if past else await _surrounded(connection, recompute, view)
 
@@ -147,6 +141,13 @@ def _differing(view: View, computed: Sequence[Entitlement]) -> frozenset[Feature
 
     return frozenset(
         code for code in view.features if answers(view.decision(code)) != answers(view.decision(code, computed))
+    )
+
+
+def _catalogue(project: Project, definition: Definition) -> Catalogue:
+    head = project.position
+    return Catalogue(
+        project.public_id, head.epoch, head.revision, definition.version, definition.answered, definition.unlocked_by()
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from writer.db.transaction import Transactions
+
 
 @dataclass(frozen=True, slots=True)
 class Bought:
@@ -37,6 +39,18 @@ async def held(connection: AsyncConnection, object_id: str) -> Bought:
 async def by_customer(connection: AsyncConnection, customer_id: str) -> Sequence[Bought]:
     """Everything that a customer bought, as far as it is held."""
     return [_bought(row) for row in await connection.execute(_BY_CUSTOMER, {"customer": customer_id})]
+
+
+async def look(transactions: Transactions, object_id: str) -> Sequence[Bought]:
+    """The one of that id, or all that a customer (`cus_…`) bought; empty where none is held."""
+
+    async def work(connection: AsyncConnection) -> Sequence[Bought]:
+        if object_id.startswith("cus_"):
+            return await by_customer(connection, object_id)
+        found = await find(connection, object_id)
+        return [] if found is None else [found]
+
+    return await transactions.run(work)
 
 
 def _bought(row: Row[Any]) -> Bought:

@@ -23,9 +23,17 @@ from writer.db.transaction import Transactions
 from writer.documents import Documents
 from writer.explain.explain import Explain
 from writer.explain.view import Question
-from writer.operations import audit, bought, catalogue_plan, catalogue_view, grants, keys, projects, sidecars
+from writer.operations import (
+    audit,
+    catalogue_plan,
+    catalogue_view,
+    grants,
+    keys,
+    projects,
+    relaying,
+    sidecars,
+)
 from writer.operations.audit import Act, Actor
-from writer.operations.bought import Bought
 from writer.operations.catalogue_plan import Plan
 from writer.operations.catalogue_push import CataloguePush
 from writer.operations.events import Events
@@ -34,7 +42,8 @@ from writer.operations.jobs import Jobs
 from writer.operations.keys import Key, NewKey
 from writer.operations.preview import Preview
 from writer.operations.projects import Changes, Project
-from writer.operations.sidecars import Sidecar, SidecarDirectory
+from writer.operations.relaying import Relay
+from writer.operations.sidecars import Following, SidecarDirectory
 from writer.operations.views import Views
 from writer.outbox import Cause
 from writer.recompute import Recompute, UserKey, lock_users
@@ -128,27 +137,20 @@ class Operations:
         """
         return await Explain(self._engine, self._recompute, self._clock, directory).answer(question)
 
-    async def sidecars(self, name: str, directory: SidecarDirectory) -> tuple[Project, Sequence[Sidecar]]:
-        """A project and who follows it, and how far each is; CacheFaultError where Redis cannot be asked."""
-        project = await self.project(name)
-        listed = await directory.listed(project.public_id)
+    async def sidecars(self, name: str, directory: SidecarDirectory) -> Following:
+        """Who relays a project and who follows it, and how far each is; CacheFaultError where Redis is away."""
+        listed = await directory.listed(ProjectId(name))
 
-        async def work(connection: AsyncConnection) -> tuple[Project, Sequence[Sidecar]]:
-            head = await projects.find(connection, name)
-            return head, await sidecars.standing(connection, head, listed, self._clock.now())
-
-        return await self._transactions.run(work)
-
-    async def bought(self, object_id: str) -> Sequence[Bought]:
-        """A subscription or purchase as held, or all that a customer (`cus_…`) bought; empty where none is held."""
-
-        async def work(connection: AsyncConnection) -> Sequence[Bought]:
-            if object_id.startswith("cus_"):
-                return await bought.by_customer(connection, object_id)
-            found = await bought.find(connection, object_id)
-            return [] if found is None else [found]
+        async def work(connection: AsyncConnection) -> Following:
+            project = await projects.find(connection, name)
+            found = await sidecars.standing(connection, project, listed, self._clock.now())
+            return Following(project, await relaying.read(connection, project), found)
 
         return await self._transactions.run(work)
+
+    async def release_relay(self, project: str, reason: str | None, actor: Actor) -> Relay:
+        """Free the lease of a writer that is no more."""
+        return await self._on_project(project, lambda c, found: relaying.release(c, found, reason, actor))
 
     async def held_at(self, project: str, user: UserId, feature: FeatureCode | None, moment: Instant) -> dict[str, Any]:
         """What a user held at a moment, and why; `history.at` says in which shape."""

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import SECOND, Instant, format_time, from_datetime
 from common.identifiers import ProjectId
 from common.position import Position
+from writer.operations import relaying
 from writer.operations.projects import Project
+from writer.operations.relaying import Relay
 from writer.relay.presence import Presence
 
 SILENT_SECONDS: Final = 5.0
@@ -60,6 +62,15 @@ class Sidecar:
         return self.presence.position
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A project, who relays it, and who follows it; those in trouble first."""
+
+    project: Project
+    relay: Relay
+    sidecars: Sequence[Sidecar]
+
+
 async def standing(
     connection: AsyncConnection, project: Project, listed: Sequence[Presence], now: Instant
 ) -> list[Sidecar]:
@@ -71,6 +82,17 @@ async def standing(
     fresh = set((await connection.execute(_FRESH, parameters)).scalars())
     found = [_judged(one, head, seconds, fresh) for one in lately]
     return sorted(found, key=lambda one: (one.state is State.IN_STEP, one.presence.instance))
+
+
+def following_to_json(found: Following) -> dict[str, Any]:
+    """All of it as routes and `--json` show it."""
+    return {
+        "project_id": found.project.public_id,
+        "epoch": found.project.position.epoch,
+        "revision": found.project.position.revision,
+        "relay": relaying.to_json(found.relay),
+        "sidecars": [to_json(one) for one in found.sidecars],
+    }
 
 
 def to_json(one: Sidecar) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from common.http import middleware
+from tests.support.explaining import Counter, opened_counter
 from tests.support.ingest import Ingest, opened
 from tests.support.operating import ADMIN, Operating, operating_side
 from writer.admin.claims import ClaimRoutes
@@ -40,3 +41,10 @@ async def claiming(desk: Desk) -> AsyncIterator[TestClient[web.Request, web.Appl
     app.add_routes(ClaimRoutes(side.auth, desk_of_claims).routes())
     async with TestClient(TestServer(app), headers=ADMIN) as client:
         yield client
+
+
+@pytest.fixture
+async def counter(desk: Desk) -> AsyncIterator[Counter]:
+    """Where an operator asks why, on the project `shop`."""
+    async with opened_counter(desk.ingest, desk.side.auth) as counter:
+        yield counter

@@ -1,101 +1,15 @@
 """Explain tells each source with what became of it, what is in the way, and where sidecars are; now and in the past."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
-
 from common.clock import SECOND, Instant, format_time
-from common.http import middleware
-from common.identifiers import ProjectId
 from common.position import Position
-from tests.integration.operating.conftest import Desk
 from tests.support import stripe_objects as stripe
-from tests.support.ingest import Ingest
-from tests.support.operating import ACTOR, ADMIN
+from tests.support.explaining import Counter
+from tests.support.operating import ACTOR
 from tests.support.stripe_objects import MONTH, NOW, Json
-from writer.admin.explain import ExplainRoutes
-from writer.operations.operations import Operations
 from writer.relay.presence import Presence
-from writer.relay.project_relay import CacheFaultError
 
 UPDATED, COMPLETED = "customer.subscription.updated", "checkout.session.completed"
 DAY = 86_400
-
-
-@dataclass
-class Directory:
-    """Sidecars as a test lets them speak; None: Redis is away."""
-
-    said: list[Presence] | None = field(default_factory=list)
-
-    async def listed(self, _: ProjectId) -> Sequence[Presence]:
-        """All of them."""
-        if self.said is None:
-            raise CacheFaultError("away")
-        return self.said
-
-
-@dataclass
-class Counter:
-    """Where an operator asks why."""
-
-    ingest: Ingest
-    operations: Operations
-    directory: Directory
-    client: TestClient[web.Request, web.Application]
-
-    async def explain(self, user: str = "ada", **query: str) -> Json:
-        """The whole answer."""
-        status, answer = await self.ask({"project_id": "shop", "user_id": user, **query})
-        assert status == 200, answer
-        return answer
-
-    async def feature(self, code: str, user: str = "ada", **query: str) -> Json:
-        """The answer for one feature."""
-        (one,) = (await self.explain(user, feature=code, **query))["features"]
-        return dict(one)
-
-    async def ask(self, query: dict[str, str]) -> tuple[int, Json]:
-        """Status and answer of the explain route."""
-        async with self.client.get("/api/v1/admin/explain", params=query) as response:
-            return response.status, await response.json(content_type=None)
-
-    async def preview(self, **body: Any) -> tuple[int, Json]:
-        """Status and answer of the preview route, for ada."""
-        named = {"project_id": "shop", "user_id": "ada", **body}
-        async with self.client.post("/api/v1/admin/preview", json=named) as response:
-            return response.status, await response.json(content_type=None)
-
-    async def deliver(self, name: str, source: Json, at: int) -> Json:
-        """An event about an object that Stripe holds so, received at a moment."""
-        self.ingest.clock.at = at
-        self.ingest.stripe.hold(source)
-        sent = stripe.event(name, source, at)
-        await self.ingest.deliver(sent)
-        return sent
-
-    def fates(self, feature: Json) -> dict[str, str]:
-        """What became of each source."""
-        return {source["ref"]: source["fate"] for source in feature["sources"]}
-
-    def codes(self, feature: Json) -> list[str]:
-        """Why it is denied."""
-        return [cause["code"] for cause in feature["causes"]]
-
-
-@pytest.fixture
-async def counter(desk: Desk) -> AsyncIterator[Counter]:
-    """With the project `shop`, at a clock that the test moves."""
-    ingest, directory = desk.ingest, Directory()
-    operations = Operations(ingest.engine, ingest.transactions, ingest.recompute, ingest.clock, ingest.relay.notify)
-    app = web.Application(middlewares=[middleware])
-    app.add_routes(ExplainRoutes(desk.side.auth, operations, directory).routes())
-    async with TestClient(TestServer(app), headers=ADMIN) as client:
-        yield Counter(ingest, operations, directory, client)
 
 
 async def test_each_source_is_told_with_what_became_of_it(counter: Counter) -> None:
@@ -124,7 +38,7 @@ async def test_each_source_is_told_with_what_became_of_it(counter: Counter) -> N
     assert (bob["came"]["cause"], bob["went"]["cause"]) == (moved["id"], left["id"])
     assert (bob["came"]["event"]["type"], bob["words"]) == (UPDATED, "it is bob in shop's now")
     mends = {cause["object_id"]: cause["mend"] for cause in export["causes"]}
-    assert mends["sub_bobs"] == "if it is ada's: billing claim sub_bobs ada"
+    assert mends["sub_bobs"] == "if it is this user's: billing claim sub_bobs ada"
     assert [price["price_id"] for price in export["unlocked_by"]] == ["price_pro"]
 
     archive = await counter.feature("archive")
@@ -202,6 +116,8 @@ async def test_what_is_nobodys_is_recognised_by_customer_metadata_or_address(cou
     told = {cause["object_id"]: cause["code"] for cause in found}
     assert (told["sub_a"], told["sub_x"]) == ("nobodys", "nobodys_candidate")
     assert "Ada@example.com" in next(cause["words"] for cause in found if cause["object_id"] == "sub_a")
+    mends = [cause["mend"] for cause in (await counter.feature("export", "x; reboot"))["causes"]]
+    assert "billing claim sub_x 'x; reboot', or set user_id in its metadata at Stripe" in mends
     assert "sub_a" not in {cause["object_id"] for cause in (await counter.feature("archive", "ada"))["causes"]}
 
 
@@ -235,51 +151,36 @@ async def test_every_sidecar_is_held_against_the_head(counter: Counter) -> None:
     assert (await counter.explain())["sidecars"]["known"] is False
 
 
-async def test_a_preview_is_what_the_act_then_does(counter: Counter) -> None:
-    """Bought, cancelled now or later, refunded, granted, revoked: the difference by feature, and nothing is written."""
-    await counter.deliver(UPDATED, stripe.subscription(), NOW)
-    await counter.deliver(COMPLETED, stripe.session("cs_1"), NOW + DAY)
-    before = await counter.operations.project("shop")
+async def test_only_a_stuck_relay_is_freed(counter: Counter) -> None:
+    """One that a writer renews is left alone; freed again nothing happens; the audit log has it once, and why."""
 
-    async def changes(**act: Any) -> tuple[dict[str, str], str, list[str]]:
-        status, found = await counter.preview(**act)
-        assert status == 200, found
-        changed = {one["feature"]: one["change"] for one in found["features"] if one["change"]}
-        return changed, found["takes_effect_at"], found["notes"]
+    async def lease(owner: str, seconds: int) -> None:
+        await counter.ingest.query(
+            "INSERT INTO relay_leases (project_id, owner, expires_at)"
+            " SELECT id, :owner, now() + make_interval(secs => :s) FROM projects"
+            " ON CONFLICT (project_id) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at",
+            owner=owner,
+            s=seconds,
+        )
 
-    now, end = format_time(Instant((NOW + DAY) * SECOND)), format_time(Instant((NOW + MONTH) * SECOND))
-    assert await changes(cancel="sub_1") == ({"export": "lose"}, end, [])
-    assert await changes(cancel="sub_1", now=True) == ({"export": "lose"}, now, [])
-    assert await changes(refund="cs_1") == ({"archive": "lose"}, now, [])
-    part = await changes(refund="cs_1", amount=400)
-    assert (part[0], "400 of 1000" in part[2][0]) == ({}, True)
-    assert await changes(grant={"feature": "export"}) == ({"export": "longer"}, now, [])
-    again = await changes(buy="price_pro")
-    assert "sub_1" in again[2][0]
-    assert (await changes(revoke="export"))[2] != []
-    assert (await counter.preview(user_id="new", buy="price_life"))[1]["after"][0]["source"] == "purchase"
-    assert (await counter.operations.project("shop")) == before
-    await counter.deliver("refund.created", stripe.refund(), NOW + DAY)
-    assert not (await counter.feature("archive"))["allowed"]
+    async def release() -> tuple[int, Json]:
+        path = "/api/v1/admin/projects/shop/relay/release"
+        async with counter.client.post(path, json={"reason": "it is gone"}) as response:
+            return response.status, await response.json(content_type=None)
 
+    async def listed() -> str:
+        async with counter.client.get("/api/v1/admin/sidecars?project_id=shop") as response:
+            return str((await response.json())["relay"]["state"])
 
-async def test_what_cannot_be_previewed_says_why(counter: Counter) -> None:
-    """With the codes that the acts themselves have."""
-    await counter.ingest.query("UPDATE prices SET project_id = NULL WHERE id = 'price_life'")
-    asked: list[tuple[Json, int, str]] = [
-        ({}, 400, "invalid_body"),
-        ({"buy": "price_pro", "refund": "cs_1"}, 400, "invalid_body"),
-        ({"buy": "price_none"}, 404, "unknown_price"),
-        ({"buy": "price_pro", "quantity": 0}, 400, "invalid_quantity"),
-        ({"buy": "price_life"}, 409, "price_of_another_project"),
-        ({"cancel": "sub_none"}, 404, "unknown_object"),
-        ({"refund": "cs_none"}, 404, "unknown_object"),
-        ({"grant": {"feature": "nope"}}, 404, "unknown_feature"),
-        ({"project_id": "none", "buy": "price_pro"}, 404, "unknown_project"),
-    ]
-    for body, status, code in asked:
-        answered, problem = await counter.preview(**body)
-        assert (answered, problem["code"]) == (status, code)
+    assert await listed() == "free"
+    await lease("writer-1", 3)
+    assert ((await release())[1]["code"], await listed()) == ("lease_in_use", "held")
+    await lease("writer-2", 86_400)
+    assert await listed() == "stuck"
+    assert [(await release())[1]["state"] for _ in range(2)] == ["free", "free"]
+    told = "SELECT reason, before->>'owner' AS owner FROM audit_log WHERE action = 'relay.release'"
+    rows = await counter.ingest.query(told)
+    assert [tuple(row) for row in rows] == [("it is gone", "writer-2")]
 
 
 async def test_a_question_that_makes_no_sense_is_refused(counter: Counter) -> None:
@@ -295,3 +196,6 @@ async def test_a_question_that_makes_no_sense_is_refused(counter: Counter) -> No
     for query, status, code in asked:
         answered, problem = await counter.ask(query)
         assert (answered, problem["code"]) == (status, code)
+    await counter.deliver(UPDATED, stripe.subscription(), NOW)
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        assert (await counter.ask({**named, "at": at}))[0] == 200
