@@ -36,6 +36,7 @@ async def addresses(site: Site) -> list[str]:
         "/catalogue",
         f"/catalogue/{project}?version=2",
         "/sidecars",
+        f"/sidecars/{project}/release",
         "/reconcile",
         f"/reconcile/{run['run_id']}",
         "/audit",

@@ -20,7 +20,7 @@ from writer.console.preview import PreviewPage
 from writer.console.projects import ProjectPages
 from writer.console.reconcile import ReconcilePages
 from writer.console.session import Sessions
-from writer.console.sidecars import SidecarPage
+from writer.console.sidecars import SidecarPages
 from writer.console.sign_in import SignIn
 from writer.console.unassigned import UnassignedPages
 from writer.operations.claims import Claims
@@ -60,7 +60,7 @@ def console(desk: Desk) -> web.Application:
         UnassignedPages(pages, operations, desk.claims),
         ProjectPages(pages, operations, desk.clock),
         CataloguePages(pages, operations),
-        SidecarPage(pages, operations, desk.directory),
+        SidecarPages(pages, operations, desk.directory),
         ReconcilePages(pages, desk.reconcile),
         AuditPage(pages, operations),
     ):

@@ -51,6 +51,7 @@ DONE: Final[Mapping[str, str]] = {
     "key_revoked": "The key is revoked; every writer knows within two seconds.",
     "project_created": "The project is created.",
     "project_updated": "The project is changed.",
+    "released": "The lease is free; a writer that runs takes it within a second.",
     "catalogue": "The catalogue is in force.",
     "catalogue_same": "The catalogue said the same already; nothing was changed.",
 }

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from writer.operations.operations import Operations
 from writer.operations.projects import Project
+from writer.operations.relaying import Relay
 from writer.operations.sidecars import Sidecar, SidecarDirectory, State
 from writer.relay.project_relay import CacheFaultError
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A project's sidecars; `away`: Redis does not answer."""
+    """A project's sidecars, and who relays to them; `away`: Redis does not answer."""
 
     project: Project
+    relay: Relay | None = None
     sidecars: Sequence[Sidecar] = ()
     away: bool = False
 
@@ -34,7 +36,8 @@ async def every_standing(
             continue
         try:
             found = await operations.sidecars(project.public_id, directory)
-            standings.append(Standing(found.project, found.sidecars))
         except CacheFaultError:
             standings.append(Standing(project, away=True))
+        else:
+            standings.append(Standing(found.project, found.relay, found.sidecars))
     return standings

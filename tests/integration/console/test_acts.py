@@ -233,6 +233,22 @@ async def test_the_overview_and_the_sidecars_say_what_waits(browser: Browser) ->
         browser.sidecars.away, browser.sidecars.present = False, []
 
 
+async def test_a_lease_is_freed_only_where_nobody_renews_it(browser: Browser) -> None:
+    """The page says how it stands; of one that is renewed it says why not; of one that is stuck it is in the log."""
+    query = browser.ingest.query
+    await query("INSERT INTO relay_leases (project_id) SELECT id FROM projects WHERE public_id = 'shop'")
+    await query("UPDATE relay_leases SET owner = 'gone', expires_at = now() + interval '20 seconds'")
+    asked = await browser.get("/sidecars/shop/release")
+    assert "gone" in told(asked)
+    page = await confirmed(browser, "/sidecars/shop/release", asked, reason="why not")
+    assert (page.status, "Nothing was done." in told(page), await audited(browser, "project:shop")) == (409, True, [])
+    await query("UPDATE relay_leases SET expires_at = now() + interval '1 day'")
+    assert "Free the lease" in told(await browser.get("/sidecars"))
+    done = await confirmed(browser, "/sidecars/shop/release", asked, reason="it is gone")
+    assert "The lease is free" in told(done)
+    assert await audited(browser, "project:shop") == [("relay.release", "it is gone")]
+
+
 async def test_a_run_is_begun_and_looked_at(browser: Browser) -> None:
     """Asked for twice it is the same run."""
     await browser.get("/reconcile")
