@@ -210,7 +210,7 @@ async def test_each_event_leaves_a_line(door: Door, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO, "writer.webhook"):
         await door.send(sent)
     (line,) = [record.getMessage() for record in caplog.records if record.name == "writer.webhook"]
-    assert line == f"webhook stored type=customer.updated event={sent['id']} object=cus_1"
+    assert line == f"webhook stored type=customer.updated event_id={sent['id']} object=cus_1"
 
 
 async def test_without_postgres_stripe_is_asked_to_send_again(postgres_server: StartPostgres) -> None:
