@@ -1,14 +1,11 @@
 """Request bodies: JSON into typed structs, and a clear problem where it does not fit."""
 
 import re
-from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
-from aiohttp import web
 
-from common import http
-from common.problems import Problem, bad_request
+from common.problems import bad_request
 
 T = TypeVar("T")
 
@@ -19,25 +16,6 @@ MAX_BODY_BYTES: Final = 64 * 1024
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _FIELD: Final = re.compile(r"(missing required|unknown) field `([^`]*)`")
-
-
-async def read_body(request: web.Request, type_: type[T], *, limit: int = MAX_BODY_BYTES) -> T:
-    """The body as `type_`, a msgspec struct.
-
-    Problems: 415 `unsupported_media_type`, 413 `body_too_large`, 400 `invalid_body` with the field's path.
-    """
-    return decode(await read_json_bytes(request, limit=limit), type_)
-
-
-async def read_json_bytes(request: web.Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The raw body of a JSON request, at most `limit` bytes."""
-    if request.content_type != "application/json" and not request.content_type.endswith("+json"):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            f"the body must be JSON, sent with Content-Type: application/json; it came as {request.content_type}",
-        )
-    return await http.read_body(request, limit)
 
 
 def decode(data: bytes, type_: type[T]) -> T:

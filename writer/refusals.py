@@ -1,15 +1,9 @@
 """What an operator's or an app's wish can be refused for; said without HTTP, and once turned into it."""
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
-
-from aiohttp import web
+from typing import Any, Final
 
 from common.problems import Problem
-
-R = TypeVar("R", bound=web.StreamResponse)
 
 
 class RefusedError(Exception):
@@ -46,16 +40,3 @@ def as_problem(error: RefusedError) -> Problem:
     more: dict[str, Any] = {"faults": list(error.faults)} if error.faults else {}
     statuses = (status for kind, status in _STATUS.items() if isinstance(error, kind))
     return Problem(next(statuses, HTTPStatus.BAD_REQUEST), error.code, error.detail, **more)
-
-
-def answered(handler: Callable[[web.Request], Awaitable[R]]) -> Callable[[web.Request], Awaitable[R]]:
-    """A handler whose refusals are answered as problems."""
-
-    @wraps(handler)
-    async def answer(request: web.Request) -> R:
-        try:
-            return await handler(request)
-        except RefusedError as error:
-            raise as_problem(error) from error
-
-    return answer

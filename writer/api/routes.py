@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 from aiohttp import web
+from aiohttp.web_urldispatcher import PrefixedSubAppResource
 from multidict import CIMultiDictProxy
 
 from common.identifiers import ProjectId
@@ -194,9 +195,14 @@ def served(owner: object, gate: Gate[Holder] | None = None) -> list[web.RouteDef
 
 
 def declared_in(app: web.Application) -> Iterator[tuple[web.AbstractRoute, Route | None]]:
-    """Every route that the application serves, with its declaration; None: it has none."""
-    for one in app.router.routes():
-        yield one, vars(one.handler).get(_ROUTE)
+    """Every route of the API that the application serves, with its declaration; None: it has none.
+
+    An application within it, as the console is, speaks to people and has no declarations.
+    """
+    for resource in app.router.resources():
+        if not isinstance(resource, PrefixedSubAppResource):
+            for one in resource:
+                yield one, vars(one.handler).get(_ROUTE)
 
 
 def _answering(

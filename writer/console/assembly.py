@@ -52,7 +52,7 @@ def console(desk: Desk) -> web.Application:
     app.router.add_get("/static/{file}", pages.file)
     for part in (
         SignIn(pages, guard, desk.auth),
-        OverviewPage(pages, operations, desk.directory),
+        OverviewPage(pages, operations, desk.directory, desk.clock),
         customers,
         GrantActs(pages, operations, customers),
         PreviewPage(pages, operations),

@@ -46,13 +46,13 @@ class Chart:
 
 
 def bars(points: Sequence[tuple[str, float | None]]) -> Chart:
-    """A chart of label and value, from left to right; None is drawn as 0, and the table says that it is unknown."""
+    """A chart of label and value, from left to right; what is unknown or below 0 is drawn as 0, and the table tells."""
     base = HEIGHT - _BOTTOM
     top = _round_up(max((value or 0 for _, value in points), default=0))
     place = (WIDTH - _LEFT) / max(len(points), 1)
     drawn = []
     for number, (label, value) in enumerate(points):
-        height = (value or 0) / top * (base - _TOP)
+        height = max(value or 0, 0) / top * (base - _TOP)
         x = _LEFT + number * place + place * _GAP / 2
         drawn.append(
             Bar(round(x, 1), round(base - height, 1), round(place * (1 - _GAP), 1), round(height, 1), label, value or 0)

@@ -1,22 +1,26 @@
 """The first page: what waits for an operator, and how the whole stands."""
 
+from typing import Final
+
 from aiohttp import web
 
-from common.clock import format_time
+from common.clock import Clock, format_time
 from writer.console.pages import Pages
+from writer.console.revenue import by_currency
 from writer.console.standing import every_standing
+from writer.operations import figures
 from writer.operations.operations import Operations
 from writer.operations.sidecars import SidecarDirectory
 
-_STATES = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled")
-"""Those that Stripe ends by itself before they were paid (`incomplete_expired`) tell nothing here."""
+_STATES: Final = ("active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "ending")
 
 
 class OverviewPage:
     """One page."""
 
-    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory) -> None:
+    def __init__(self, pages: Pages, operations: Operations, directory: SidecarDirectory, clock: Clock) -> None:
         self._pages = pages
+        self._clock = clock
         self._operations = operations
         self._directory = directory
 
@@ -27,6 +31,8 @@ class OverviewPage:
     async def show(self, request: web.Request) -> web.Response:
         """The overview."""
         now = await self._operations.views.overview()
+        asked = figures.period(None, None, self._clock.now())
+        found = await self._operations.figures(asked)
         projects = await self._operations.list_projects()
         groups = await every_standing(self._operations, self._directory, projects)
         return self._pages.render(
@@ -34,6 +40,8 @@ class OverviewPage:
             "overview.html",
             now=now,
             states=_STATES,
+            figures=found,
+            revenue=by_currency(found, asked),
             sidecars=sum(len(group.sidecars) for group in groups),
             behind=sum(group.out_of_step for group in groups),
             away=any(group.away for group in groups),

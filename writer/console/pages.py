@@ -16,6 +16,7 @@ from common.problems import Problem
 from writer.console.charts import bars
 from writer.console.forms import Form
 from writer.console.session import Session
+from writer.domain.money import written
 
 PREFIX: Final = "/console"
 SESSION: Final = web.RequestKey("session", Session)
@@ -144,8 +145,7 @@ def _count(number: int) -> str:
 
 
 def _money(amount: int | None, currency: str | None) -> str:
-    """As Stripe keeps it: in the currency's smallest unit."""
-    return "" if amount is None else f"{amount:,} {currency or ''}".strip()
+    return "" if amount is None else written(amount, currency or "")
 
 
 def _value(value: Any) -> str:

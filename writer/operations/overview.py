@@ -1,6 +1,6 @@
-"""How the whole stands, at a glance: subscriptions by project and state, events, and what waits for an operator."""
+"""How the whole stands, at a glance: events, and what waits for an operator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -9,7 +9,6 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clock import Instant, from_datetime, to_datetime
-from common.identifiers import ProjectId
 
 HOURS: Final = 24
 """How far back events are counted."""
@@ -27,9 +26,8 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`subscriptions`: how many, by project and Stripe's state; those of several projects count in each."""
+    """Events of the last day, and what waits."""
 
-    subscriptions: Mapping[ProjectId, Mapping[str, int]]
     hours: Sequence[Hour]
     """Every hour, also those without an event; the last one has not ended."""
     pending: int
@@ -41,16 +39,10 @@ class Overview:
 
 async def read(connection: AsyncConnection, now: Instant) -> Overview:
     """As it stands."""
-    subscriptions: dict[ProjectId, dict[str, int]] = {}
-    for row in await connection.execute(_SUBSCRIPTIONS):
-        states = subscriptions.setdefault(ProjectId(row.public_id), {})
-        if row.status is not None:
-            states[row.status] = row.subscriptions
     waiting = (await connection.execute(_WAITING)).one()
     since = to_datetime(now).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     hours = [_hour(row) for row in await connection.execute(_EVENTS, {"since": since, "hours": HOURS})]
     return Overview(
-        subscriptions=subscriptions,
         hours=hours,
         pending=waiting.pending,
         oldest_pending=float(waiting.oldest),
@@ -62,16 +54,6 @@ async def read(connection: AsyncConnection, now: Instant) -> Overview:
 def _hour(row: Row[Any]) -> Hour:
     return Hour(from_datetime(row.hour), row.received, None if row.lag is None else float(row.lag))
 
-
-_SUBSCRIPTIONS: Final = text("""
-SELECT p.public_id, c.status, c.subscriptions
-FROM projects p LEFT JOIN (
-    SELECT u.project_id, s.status, count(DISTINCT s.id) AS subscriptions
-    FROM subscription_items i JOIN users u ON u.id = i.user_ref JOIN subscriptions s ON s.id = i.subscription_id
-    GROUP BY u.project_id, s.status
-) c ON c.project_id = p.id
-ORDER BY p.public_id, c.status
-""")
 
 # What a replay or a sweep took up again says nothing of how quick webhooks are.
 _EVENTS: Final = text("""

@@ -13,7 +13,7 @@ from tests.contract.api.conftest import ADMIN, MARK, Running
 from writer import throttle
 from writer.api.document import build
 from writer.api.pages import served_routes
-from writer.api.parameters import Place
+from writer.api.parameters import PROJECT_IN_PATH, Place
 from writer.api.routes import Access, Route, declared_in
 
 SAMPLES: dict[str, Any] = {
@@ -120,6 +120,10 @@ async def test_an_operator_names_the_project_where_an_app_need_not(running: Runn
     assert routes
     for route in routes:
         path, query = _path(route), _query(route)
+        if PROJECT_IN_PATH in route.takes:
+            nobodys = route.path.format(project="none")
+            assert (await running.ask(route.method, nobodys, params=query))[0] == 404
+            continue
         assert (await running.ask(route.method, path, params=query))[0] == 400
         assert (await running.ask(route.method, path, params={**query, "project_id": "none"}))[0] == 404
 

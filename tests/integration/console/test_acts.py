@@ -221,7 +221,7 @@ async def test_the_overview_and_the_sidecars_say_what_waits(browser: Browser) ->
     facts = {"epoch": head.epoch, "revision": head.revision, "complete": True, "mode": "redis", "age_ms": 3}
     browser.sidecars.present = [Presence("<good>", now, head, facts), Presence("gone", now - 60, None, {})]
     page = await browser.get("")
-    assert page.text.count("<svg") == page.text.count("as a table</summary>") == 2
+    assert page.text.count("<svg") == page.text.count("as a table</summary>") >= 2
     page = await browser.get("/sidecars?project_id=shop")
     assert ("in step" in told(page), "silent" in told(page), "&lt;good&gt;" in page.text) == (True, True, True)
     browser.sidecars.away = True

@@ -3,11 +3,14 @@
 from ipaddress import ip_network
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from common.clock import SystemClock
 from tests.support.console import Browser, Page, console_over
 from tests.support.operating import ADMIN_KEY, NEXT_ADMIN_KEY
 from writer.console.pages import PREFIX
 from writer.console.session import IDLE_SECONDS, LONGEST_SECONDS
+from writer.throttle import BURST, Throttle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,6 +47,20 @@ async def test_a_wrong_key_opens_nothing_and_is_not_shown_again(browser: Browser
     assert 'id="key-fault"' in page.text
     assert not key or key not in page.text
     assert cookie(browser) == ""
+
+
+async def test_who_guesses_is_slowed_down_and_the_form_says_for_how_long(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a burst of wrong keys from an address not even the right one is judged for a while."""
+    monkeypatch.setattr(browser.operating.auth, "_throttle", Throttle(SystemClock(), CollectorRegistry()))
+    async with console_over(browser.operating, browser.ingest) as guessed:
+        for _ in range(BURST):
+            assert (await guessed.sign_in("guess")).status == 401
+        page = await guessed.sign_in(ADMIN_KEY)
+        assert page.status == 429
+        assert "try again in" in page.text
+        assert cookie(guessed) == ""
 
 
 async def test_the_cookie_is_the_consoles_alone(browser: Browser) -> None:
