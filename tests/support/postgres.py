@@ -14,6 +14,7 @@ import pytest_asyncio
 from psycopg import sql
 
 from sandbox.postgres import PostgresConfig, PostgresServer
+from tests.support.scratch import is_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "billing_template"
@@ -93,7 +94,10 @@ def migrate(url: str, revision: str = "head") -> None:
 
 def create_database(server: PostgresServer, name: str, *, template: str) -> None:
     """Make a database as a copy of another, to which nobody is connected."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    # Where files cost little, copying them takes half as long as logging each of their blocks.
+    strategy = sql.SQL("file_copy" if is_memory() else "wal_log")
+    names = sql.Identifier(name), sql.Identifier(template)
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY {}").format(*names, strategy)
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(statement)
 

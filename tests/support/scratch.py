@@ -20,3 +20,8 @@ def use_memory() -> None:
         return
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None
+
+
+def is_memory() -> bool:
+    """Whether they are."""
+    return Path(tempfile.gettempdir()).is_relative_to(_MEMORY)
