@@ -11,6 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sandbox.stack import Stack
 
 POLL_SECONDS: Final = 0.1
+DIGITS: Final = 6
+"""Of a subscription's number in its run."""
+
 PATIENCE_SECONDS: Final = 300.0
 
 
@@ -47,7 +50,8 @@ class Ledger:
 
     async def expect_subscribers(self, run: str, count: int, *, leaving: bool) -> None:
         """UnfinishedError unless the run's subscriptions ended in their last version, and all of them grant."""
-        right = await self._connection.fetchval(_RIGHT, f"sub\\_{run}%", leaving)
+        # By their whole length: a random id may begin like a run's.
+        right = await self._connection.fetchval(_RIGHT, f"sub\\_{run}{'_' * DIGITS}", leaving)
         if right != count:
             raise UnfinishedError(f"{right} of {count} subscriptions are as Stripe last said")
 

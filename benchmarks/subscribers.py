@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from benchmarks.ledger import PATIENCE_SECONDS, POLL_SECONDS
+from benchmarks.ledger import DIGITS, PATIENCE_SECONDS, POLL_SECONDS
 from sandbox.stack import RunningApp, Stack
 
 VERSIONS: Final = 5
@@ -64,7 +64,7 @@ class Pattern:
         """`count` subscribers, each with its events, oldest first. `run` keeps those of several runs apart."""
         began = self.envelope["created"] - AGE
         for number in range(count):
-            name = f"{run}{number:06d}".encode()
+            name = f"{run}{number:0{DIGITS}d}".encode()
             text = self.subscription
             for mark in (b"SUB", b"CUS", b"ITEM"):
                 text = text.replace(b"<" + mark + b">", mark.lower() + b"_" + name)
