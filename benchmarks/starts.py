@@ -72,6 +72,7 @@ async def started(redis_url: str, more: Mapping[str, str]) -> AsyncIterator[Star
         "REDIS_URL": redis_url,
         "SIDECAR_LISTEN": "127.0.0.1:0",
         "SIDECAR_MANAGEMENT_LISTEN": "127.0.0.1:0",
+        "LOG_FORMAT": "text",
         **more,
     }
     began = time.monotonic()
