@@ -16,6 +16,7 @@ from tests.support.operating import ADMIN
 from tests.support.stripe_objects import Json
 from writer.admin.explain import ExplainRoutes
 from writer.admin.sidecars import SidecarRoutes
+from writer.api.replies import REPLIES, Replies
 from writer.auth import Authenticator
 from writer.operations.operations import Operations
 from writer.relay.presence import Presence
@@ -89,6 +90,7 @@ async def opened_counter(ingest: Ingest, auth: Authenticator) -> AsyncIterator[C
     directory = Directory()
     operations = Operations(ingest.engine, ingest.transactions, ingest.recompute, ingest.clock, ingest.relay.notify)
     app = web.Application(middlewares=[middleware])
+    app[REPLIES] = Replies(ingest.engine)
     for part in (ExplainRoutes, SidecarRoutes):
         app.add_routes(part(auth, operations, directory).routes())
     async with TestClient(TestServer(app), headers=ADMIN) as client:

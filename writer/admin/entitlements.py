@@ -41,7 +41,7 @@ class EntitlementRoutes:
         "POST", "/api/v1/admin/grant", Access.ADMIN,
         Answer(HTTPStatus.CREATED, GrantedAnswer),
         Answer(HTTPStatus.OK, GrantedAnswer, description="A grant that this key made more than a day ago"),
-        body=Body(GrantBody), tag="entitlements",
+        body=Body(GrantBody), tag="entitlements", again=True,
         problems=(
             *_NAMED, *_FEATURE, *_TOO_LARGE, "404 unknown_feature", "400 reason_required", "400 invalid_value",
             "400 invalid_period", "400 invalid_time", "409 idempotency_key_reused",

@@ -2,7 +2,8 @@
 
 A key is claimed before the act, and the act's own transaction marks it (`writer.operations.audit`). So a writer that
 dies in between leaves one of two things: an unmarked claim, which nothing came of and the next request takes over, or
-a marked one, whose act is done and whose answer is lost; the caller is told so, and nothing is done twice.
+a marked one, whose act is done and whose answer is lost; the caller is told so, and nothing is done twice. An act that
+knows the key itself is simply tried again.
 """
 
 import asyncio
@@ -50,20 +51,21 @@ PROBLEMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `fingerprint`: SHA-256 of method, path, query and body."""
+    """What is asked. `fingerprint`: SHA-256 of method, path, query and body. `again`: as of `Route.again`."""
 
     key: str | None
     fingerprint: bytes
+    again: bool
 
     @classmethod
-    def of(cls, request: web.Request, body: bytes) -> "Request":
+    def of(cls, request: web.Request, body: bytes, *, again: bool) -> "Request":
         """Problem 400 `invalid_idempotency_key`."""
         key = request.headers.get(HEADER)
         if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isascii() and key.isprintable()):
             detail = f"{HEADER} must have 1 to {_MAX_KEY} printable ASCII characters, such as a UUID"
             raise bad_request("invalid_idempotency_key", detail)
         asked = f"{request.method} {request.raw_path}\n{request.content_type}\n".encode()
-        return cls(key, hashlib.sha256(asked + body).digest())
+        return cls(key, hashlib.sha256(asked + body).digest(), again)
 
 
 class _InUseError(Exception):
@@ -118,7 +120,8 @@ class Replies:
 
     async def _looked_up(self, request: Request, claim: str) -> Row[Any] | None:
         parameters = {
-            "key": request.key, "fingerprint": request.fingerprint, "claim": claim, "kept": KEPT, "lasts": _CLAIM,
+            "key": request.key, "fingerprint": request.fingerprint, "again": request.again, "claim": claim,
+            "kept": KEPT, "lasts": _CLAIM,
         }  # fmt: skip
         async with self._engine.connect() as connection:
             await connection.execute(_FORGET, {"kept": KEPT})
@@ -186,7 +189,8 @@ def _in_use() -> Problem:
 
 REPLIES: Final = web.AppKey("replies", Replies)
 
-# A key is taken where it is new, forgotten, or left by a writer that died before it did anything.
+# A key is taken where it is new, forgotten, or left by a writer that died before it did anything; and by an act that
+# knows it itself also where somebody works on it, or has done it.
 _CLAIM_KEY: Final = text("""
 INSERT INTO idempotent_requests AS r (key, fingerprint, claim, claimed_until)
 VALUES (:key, :fingerprint, :claim, now() + CAST(:lasts AS interval))
@@ -194,7 +198,8 @@ ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, claim = EXCL
     claimed_until = EXCLUDED.claimed_until, created_at = now(), acted_at = NULL, status = NULL, media = NULL,
     headers = NULL, body = NULL
 WHERE r.created_at < now() - CAST(:kept AS interval)
-    OR r.status IS NULL AND r.acted_at IS NULL AND r.claimed_until < now() AND r.fingerprint = EXCLUDED.fingerprint
+    OR r.status IS NULL AND r.fingerprint = EXCLUDED.fingerprint
+        AND (CAST(:again AS boolean) OR r.acted_at IS NULL AND r.claimed_until < now())
 RETURNING r.claim
 """)
 

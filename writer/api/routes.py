@@ -107,6 +107,8 @@ class Route:
     """Whether HEAD is answered too."""
     once: tuple[str, ...]
     """Members of the answer that are secret, and shown only to the request that made them."""
+    again: bool
+    """Whether the act itself knows an idempotency key, so that it may be tried again where its answer was lost."""
     summary: str
     description: str
 
@@ -163,6 +165,7 @@ def route(
     tag: str = "admin",
     head: bool = True,
     once: Sequence[str] = (),
+    again: bool = False,
 ) -> Callable[[Callable[Concatenate[Owner, P], Awaitable[web.StreamResponse]]], Callable[Concatenate[Owner, P], Any]]:
     """Declare a handler's route. Its docstring's first line is the route's summary, the rest its description."""
 
@@ -171,7 +174,7 @@ def route(
     ) -> Callable[Concatenate[Owner, P], Any]:
         summary, _, description = (handler.__doc__ or "").partition("\n\n")
         vars(handler)[_ROUTE] = Route(
-            method, path, access, tuple(takes), body, answers, tuple(problems), tag, head, tuple(once),
+            method, path, access, tuple(takes), body, answers, tuple(problems), tag, head, tuple(once), again,
             " ".join(summary.split()), " ".join(description.split()),
         )  # fmt: skip
         return handler
@@ -235,7 +238,8 @@ async def _answer(
     call = Call(request, body, holder, actor, read)
     if not declared.is_admin_write:
         return await method(call)
-    return await request.app[REPLIES].once(Request.of(request, data), lambda: method(call), declared.once)
+    asked = Request.of(request, data, again=declared.again)
+    return await request.app[REPLIES].once(asked, lambda: method(call), declared.once)
 
 
 async def _let_in(

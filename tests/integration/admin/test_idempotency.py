@@ -15,7 +15,7 @@ from writer.operations.audit import Act, Actor
 
 PROJECTS = "/api/v1/admin/projects"
 KEYED = {**ADMIN, "Idempotency-Key": "k 1"}
-ASKED = Request("k", b"x" * 32)
+ASKED = Request("k", b"x" * 32, again=False)
 
 
 async def test_a_repeated_write_is_answered_as_before(side: Operating) -> None:
@@ -53,6 +53,20 @@ async def test_a_key_is_shown_once_and_never_kept(side: Operating) -> None:
     assert "key" not in problem["made"]
     assert made["key"].encode() not in bytes((await side.rows("SELECT body FROM idempotent_requests"))[0][0])
     assert await side.rows("SELECT count(*) FROM api_keys") == [(1,)]
+
+
+async def test_a_grant_whose_answer_was_lost_is_answered_when_asked_again(side: Operating) -> None:
+    """Whether the writer died or still hangs: a grant knows its key, and nobody waits for another one's claim."""
+    await side.call("POST", PROJECTS, {"project_id": "shop"})
+    assert (await side.call("PUT", f"{PROJECTS}/shop/catalog", {"features": {"pro": {}}}))[0] == 200
+    body = {"project_id": "shop", "user_id": "ada", "feature": "pro", "reason": "a test"}
+    _, made = await side.call("POST", "/api/v1/admin/grant", body, headers=KEYED)
+    await side.rows(
+        "UPDATE idempotent_requests SET status = NULL, claimed_until = now() + interval '1 minute' RETURNING 1"
+    )
+    status, told = await side.call("POST", "/api/v1/admin/grant", body, headers=KEYED)
+    assert (status, told["grant_id"]) == (200, made["grant_id"])
+    assert await side.rows("SELECT count(*) FROM manual_grants") == [(1,)]
 
 
 class _Killed(BaseException):
