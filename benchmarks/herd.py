@@ -183,20 +183,20 @@ def _ticks(stack: Stack) -> int:
 async def _counting(url: str) -> AsyncIterator[list[int]]:
     """New connections to Redis in each second of the block, known at its end."""
     counts: list[int] = []
-    task = asyncio.create_task(_count(url, counts))
+    over = asyncio.Event()
+    task = asyncio.create_task(_count(url, counts, over))
     try:
         yield counts
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        over.set()  # before Python 3.12 the Redis client may swallow a cancellation
+        await task
 
 
-async def _count(url: str, counts: list[int]) -> None:
+async def _count(url: str, counts: list[int], over: asyncio.Event) -> None:
     totals: list[int] = [0]
     per_second = round(1 / _SAMPLE)
     async with Redis.from_url(url) as redis:
-        while True:
+        while not over.is_set():
             with suppress(RedisError, OSError):
                 totals.append(int((await redis.info("stats"))["total_connections_received"]))
                 counts.append(totals[-1] - totals[max(0, len(totals) - 1 - per_second)])

@@ -116,9 +116,10 @@ class RedisCache:
             addresses = await self._nodes.addresses()
             pubsub = self._nodes.client(random.choice(addresses)).pubsub()  # noqa: S311 - it spreads the load
         try:
-            subscription = RedisSubscription(pubsub, patient=not self._nodes.moves)
+            channel = keys.channel(project)
+            subscription = RedisSubscription(pubsub, channel.encode(), patient=not self._nodes.moves)
             with _translated():
-                await pubsub.subscribe(keys.channel(project))
+                await pubsub.subscribe(channel)
                 await subscription.confirmed()
             yield subscription
         except UnavailableError:
@@ -163,8 +164,9 @@ class RedisCache:
 class RedisSubscription:
     """One connection that listens. `patient`: it stays as long as it is answered, though nothing is published."""
 
-    def __init__(self, pubsub: PubSub, *, patient: bool) -> None:
+    def __init__(self, pubsub: PubSub, channel: bytes, *, patient: bool) -> None:
         self._pubsub = pubsub
+        self._channel = channel
         self._patient = patient
         self._asked = False
         self._silent = 0
@@ -188,7 +190,8 @@ class RedisSubscription:
                         raise UnavailableError("nothing is published there; another server may be told more")
                     await self._pubsub.ping()
                 self._asked = reply is None
-            if reply is not None and reply["type"] == "message":
+            # Redis numbers connections anew once it was restarted, and may tell this one what was meant for another.
+            if reply is not None and reply["type"] == "message" and reply["channel"] == self._channel:
                 self._silent = 0
                 return bytes(reply["data"])
 

@@ -49,9 +49,9 @@ SEEN_AT: Final[dict[str, tuple[int, ...]]] = {
     "two_relays_without_the_lease": (2,),
     "believe_an_unverified_copy": (121,),
     "answer_for_whom_the_copy_lacks": (212, 130),
-    "install_what_was_loaded": (190,),
-    "count_age_from_arrival": (218,),
-    "keep_the_epoch": (86,),
+    "install_what_was_loaded": (297, 190),
+    "count_age_from_arrival": (499, 218),
+    "keep_the_epoch": (89, 86),
     "do_not_inspect": (7,),
 }
 """Seeds of worlds in which each was noticed: they are tried first. Where draws change, that costs time and no truth."""

@@ -88,6 +88,10 @@ class RedisLink:
         pipeline.execute_command(*_tracking(client_id))
         await pipeline.execute()
 
+    def report_no_more(self, address: NodeAddress | None) -> None:
+        """The client that was told of changes is gone; its number may be another one's once Redis was restarted."""
+        self._listeners.pop(address, None)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.writing.aclose()

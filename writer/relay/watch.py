@@ -95,6 +95,7 @@ class KeyWatch:
                 _log.debug("the listener for changed keys lost Redis error=%s", type(error).__name__)
                 self._link.reading.doubt()
             finally:
+                self._link.report_no_more(address)
                 await pool.disconnect()
             await asyncio.sleep(backoff.wait())
 

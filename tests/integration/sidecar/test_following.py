@@ -30,6 +30,22 @@ async def test_a_published_change_changes_the_answer(running: Running, publisher
     assert (await running.check("stranger"))["reason"] == "unknown_feature"
 
 
+async def test_what_redis_tells_of_other_clients_keys_is_passed_over(
+    running: Running, publisher: Publisher, history: History, redis_url: str
+) -> None:
+    """Numbers of connections begin anew with Redis: a report of changed keys may reach a sidecar's subscription."""
+    async with Redis.from_url(redis_url) as other:
+        (ours,) = [one["id"] for one in await other.client_list(_type="pubsub")]
+        async with other.client() as tracking:
+            await tracking.client_tracking_on(clientid=int(ours), prefix=["stray:"], bcast=True)
+            await other.set("stray:key", "x")
+            history.change("stranger", grant())
+            await publisher.relay()
+            await in_step(running, history)
+    assert (await running.check("stranger"))["allowed"]
+    assert await running.metric("sidecar_task_crashes_total") == 0
+
+
 async def test_a_gap_is_filled_from_the_log(running: Running, publisher: Publisher, history: History) -> None:
     """Messages that pub/sub lost are read from the change log, without asking the writer."""
     history.change("one", grant())
