@@ -14,7 +14,7 @@ class _Silent:
     """Answers when it is asked whether it lives, and brings nothing else; after so many silences a message."""
 
     def __init__(self) -> None:
-        said = [
+        said: list[Any] = [
             {"type": "message", "channel": channel, "data": data} for channel, data in ((b"x", []), (b"ours", b"last"))
         ]
         self.replies: list[Any] = [None, {"type": "pong"}] * SILENCES + said
