@@ -111,16 +111,16 @@ class Replies:
         """None: the key is this request's now; else what was answered. A Problem where it stays neither."""
         for pause in (*_PAUSES, None):
             try:
-                return await self._looked_up(request, claim)
+                return await self._looked_up(request, claim, take=request.again and pause is None)
             except _InUseError:
                 if pause is None:
                     raise _in_use() from None
                 await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _looked_up(self, request: Request, claim: str) -> Row[Any] | None:
+    async def _looked_up(self, request: Request, claim: str, *, take: bool) -> Row[Any] | None:
         parameters = {
-            "key": request.key, "fingerprint": request.fingerprint, "again": request.again, "claim": claim,
+            "key": request.key, "fingerprint": request.fingerprint, "take": take, "claim": claim,
             "kept": KEPT, "lasts": _CLAIM,
         }  # fmt: skip
         async with self._engine.connect() as connection:
@@ -138,7 +138,7 @@ class Replies:
             )
         if row.status is not None:
             return row
-        if row.acted_at is not None and not row.is_claimed:
+        if row.acted_at is not None and not row.is_claimed and not request.again:
             detail = (
                 f"a request with this {HEADER} was carried out at {row.acted_at:%Y-%m-%dT%H:%M:%SZ}, at least in part, "
                 "and its answer was lost: the audit log says what was done; use a new key for what is left"
@@ -190,7 +190,7 @@ def _in_use() -> Problem:
 REPLIES: Final = web.AppKey("replies", Replies)
 
 # A key is taken where it is new, forgotten, or left by a writer that died before it did anything; and by an act that
-# knows it itself also where somebody works on it, or has done it.
+# knows it itself also where it was waited for in vain.
 _CLAIM_KEY: Final = text("""
 INSERT INTO idempotent_requests AS r (key, fingerprint, claim, claimed_until)
 VALUES (:key, :fingerprint, :claim, now() + CAST(:lasts AS interval))
@@ -199,7 +199,7 @@ ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, claim = EXCL
     headers = NULL, body = NULL
 WHERE r.created_at < now() - CAST(:kept AS interval)
     OR r.status IS NULL AND r.fingerprint = EXCLUDED.fingerprint
-        AND (CAST(:again AS boolean) OR r.acted_at IS NULL AND r.claimed_until < now())
+        AND (CAST(:take AS boolean) OR r.acted_at IS NULL AND r.claimed_until < now())
 RETURNING r.claim
 """)
 

@@ -186,12 +186,12 @@ class RealSubject:
 
 
 @pytest_asyncio.fixture(params=["model", "server"])
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    """Each case runs on both."""
+async def subject(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Subject]:
+    """Each case runs on both. The server is started for either: it cannot be from within a loop that runs."""
     if request.param == "model":
         yield ModelSubject()
         return
-    real = RealSubject(request.getfixturevalue("redis_url"))
+    real = RealSubject(redis_url)
     yield real
     await real.close()
 

@@ -55,8 +55,11 @@ async def test_a_key_is_shown_once_and_never_kept(side: Operating) -> None:
     assert await side.rows("SELECT count(*) FROM api_keys") == [(1,)]
 
 
-async def test_a_grant_whose_answer_was_lost_is_answered_when_asked_again(side: Operating) -> None:
-    """Whether the writer died or still hangs: a grant knows its key, and nobody waits for another one's claim."""
+async def test_a_grant_whose_answer_was_lost_is_answered_when_asked_again(
+    side: Operating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the writer died or still hangs: a grant knows its key, and waits for another claim only so long."""
+    monkeypatch.setattr(replies, "_PAUSES", (0.01,))
     await side.call("POST", PROJECTS, {"project_id": "shop"})
     assert (await side.call("PUT", f"{PROJECTS}/shop/catalog", {"features": {"pro": {}}}))[0] == 200
     body = {"project_id": "shop", "user_id": "ada", "feature": "pro", "reason": "a test"}
