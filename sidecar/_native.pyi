@@ -1,4 +1,8 @@
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+# Before the user, between user and end, after the end, at the end of all; and what else there is.
+_Form: TypeAlias = tuple[Any, ...]
 
 # Of each skeleton (what a document shares with others, with 0xFF for what is each row's own) what its rows grant, as
 # records name it, and what the digest has of them.
@@ -19,6 +23,19 @@ def take(
     most: int,
     /,
 ) -> tuple[int, bytes, int, int, list[int]]: ...
+
+# Of a request, the header blocks that are plain, what is held by what of a query follows `&feature=`, heads by an
+# answer's length, and microseconds of now: the form that it used, and the whole response. None where another way is to
+# answer. Held are a list of the copy's pages and its members of an answer, and forms by the text of a run's grants, by
+# None the one of who holds nothing.
+def answer(
+    data: bytes,
+    plain: set[bytes],
+    held: Mapping[bytes, tuple[list[Any], Mapping[bytes | None, _Form | None]]],
+    heads: list[bytes | None],
+    now: int,
+    /,
+) -> tuple[_Form, bytes] | None: ...
 
 # The whole strings of Redis's protocol from `at` on, `most` at most, and where they end. Anything else ends them.
 def bulks(data: bytes, at: int, most: int, /) -> tuple[list[bytes], int]: ...

@@ -2,12 +2,12 @@
 
 The most common question, of a plain feature and a user with one run of rows, is decided here from the packed record's
 bytes by the same rule as `common.decision` has, and written into forms that `common.answers` made. All others are
-decided there.
+decided there. Of those forms the native part of the lane makes whole answers (`native/answer.h`).
 """
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -42,19 +42,22 @@ _MOST_ASKED: Final = 4_096
 _MOST_FORMS: Final = 4_096
 
 
-class Form(msgspec.Struct, gc=False):
-    """A decision around its user and its end, for as long as the view's era lasts."""
+class Form(NamedTuple):
+    """A decision around its user and its end, for as long as the view's era lasts.
 
-    view: View
-    era: object
+    The native part reads the first four members by their places.
+    """
+
     before: bytes
     """What stands before the user."""
     between: bytes
     """… between user and end; all that follows the user where there is no end."""
     after: bytes
-    """… between the end and the view's members."""
+    """… between the end and the view's members; empty where there is no end, which also tells so."""
     last: bytes
     """… behind those."""
+    view: View
+    era: object
     cell: Cell
     """Where it is counted."""
 
@@ -73,6 +76,11 @@ class Decided(msgspec.Struct, gc=False):
     """An answer's members before the view's."""
 
 
+Forms = dict[bytes | None, Form | None]
+"""By the text of a run's grants: the form while they hold, or of who lacks the feature; None: neither. By None the form
+of who holds nothing, once it is known that nobody is lacking."""
+
+
 class _Asked:
     """A feature of a project, as queries name it, and the forms of its answers."""
 
@@ -82,6 +90,7 @@ class _Asked:
         self.view = view
         self.code = code
         self.era: object = None
+        self.granted: Forms = {}
         self.begin()
 
     def begin(self) -> None:
@@ -92,8 +101,7 @@ class _Asked:
         if copy is not None:
             known = copy.catalogue.features.get(self.code)
             self.plain = known is not None and known.kind is Kind.PLAIN
-        self.granted: dict[bytes, Form | None] = {}
-        """By the text of a run's grants: the form while they hold, or of who lacks the feature; None: neither."""
+        self.granted.clear()
         self.missing: Form | None = None
 
 
@@ -106,6 +114,9 @@ class Decisions:
         if len(projects) == 1:
             self._views[None] = next(iter(self._views.values()))
         self._asked: dict[bytes, _Asked] = {}
+        self.held: dict[bytes, tuple[list[Any], Forms]] = {}
+        """What the view saw, and forms, by what of a query follows `&feature=`: for the native part of the lane. What
+        it makes of them may be used while the view holds, and the form is of the view's era."""
 
     def decide(self, text: bytes, now: Instant, began: float) -> Decided | None:
         """The decision on a query string; None where it is not one that can be decided here and now.
@@ -149,13 +160,16 @@ class Decisions:
     def _found(self, asked: _Asked, record: bytes | None, copy: Copy) -> tuple[Form, bytes, bytes] | None:
         """The form for a user's record, and from when until when it holds, as records say it; None where in doubt."""
         if record is None:
-            return (asked.missing or self._missing(asked, copy), b"", b"") if copy.complete else None
+            if not copy.complete:
+                return None
+            form = asked.granted[None] = asked.missing or self._missing(asked, copy)
+            return form, b"", b""
         run = only_run(record)
         if run is None:
             return None
         granted, begins, ends = run
-        form = asked.granted.get(granted) or self._form_of(asked, granted, copy)
-        return None if form is None else (form, begins, ends)
+        known = asked.granted.get(granted) or self._form_of(asked, granted, copy)
+        return None if known is None else (known, begins, ends)
 
     def _ask(self, told: bytes) -> _Asked | None:
         """What of a query follows the user; None where it has to be read otherwise."""
@@ -165,7 +179,9 @@ class Decisions:
             return None
         if len(self._asked) >= _MOST_ASKED:  # features that do not exist
             self._asked.clear()
+            self.held.clear()
         asked = self._asked[told] = _Asked(view, FeatureCode(match[1].decode()))
+        self.held[told] = view.seen, asked.granted
         return asked
 
     def _form_of(self, asked: _Asked, text: bytes, copy: Copy) -> Form | None:
@@ -185,13 +201,13 @@ class Decisions:
         before, rest, last = _formed(asked, decision)
         between, mark, after = rest.partition(b'"valid_to":')
         cell = self._counts.cell(decision.reason.value)
-        return Form(asked.view, asked.era, before, between + mark, after.removeprefix(b"null"), last, cell)
+        return Form(before, between + mark, after.removeprefix(b"null"), last, asked.view, asked.era, cell)
 
     def _missing(self, asked: _Asked, copy: Copy) -> Form:
         decision = decide((), asked.code, copy.catalogue, Instant(0))
         before, rest, last = _formed(asked, decision)
         cell = self._counts.cell(decision.reason.value)
-        asked.missing = Form(asked.view, asked.era, before, rest, b"", last, cell)
+        asked.missing = Form(before, rest, b"", last, asked.view, asked.era, cell)
         return asked.missing
 
     def _decide_any(self, text: bytes, now: Instant, began: float) -> Decided | None:
@@ -213,7 +229,7 @@ class Decisions:
         decision = decide(rows or (), query.feature, copy.catalogue, now)
         first = orjson.dumps(decided(query, view.project.id, decision))[:-1]
         cell = self._counts.cell(decision.reason.value)
-        form = Form(view, view.era, b"", b"", b"", _last(query, decision), cell)
+        form = Form(b"", b"", b"", _last(query, decision), view, view.era, cell)
         return Decided(text, form, hashed, page, *bounds(rows or (), now), first)
 
 

@@ -1,14 +1,17 @@
-/* What a start does a million times; where this is not built, Python does the same by itself.
+/* What a start does a million times, and a check always; where this is not built, Python does the same by itself.
  *
  * pack and take: documents into records and pages, with their part in the digest (packing.py); what is not of the plain
  * shape, or wrong, is left to packing.py's other ways, which accept and refuse the same. bulks and mget: Redis's strings,
- * out of replies and into a command (replies.py). Nothing is required of the bytes: every look at one is bounded.
+ * out of replies and into a command (replies.py). answer: the hot request (fast_lane.py). Nothing is required of the
+ * bytes: every look at one is bounded.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 
+#include "answer.h"
+#include "arguments.h"
 #include "blake2b.h"
 #include "buffer.h"
 #include "document.h"
@@ -125,13 +128,6 @@ static Outcome pack_one(const char *data, size_t length, PyObject *middle, PyObj
     return PACKED;
 }
 
-static int are_given(Py_ssize_t given, Py_ssize_t wanted, const char *what)
-{
-    if (given != wanted)
-        PyErr_SetString(PyExc_TypeError, what);
-    return given == wanted;
-}
-
 static PyObject *pack(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
 {
     char *data;
@@ -172,7 +168,8 @@ static Outcome append_to(PyObject *pages, const Work *work, Taken *taken)
     PyObject *before = PyList_GetItem(pages, index);
     if (before == NULL || PyBytes_AsStringAndSize(before, &page, &page_length) < 0)
         return FAILED;
-    if (is_held(page, (size_t)page_length, document->user, document->user_length))
+    size_t held;
+    if (find(page, (size_t)page_length, document->user, document->user_length, &held) != NULL)
         return DOUBTED;
     PyObject *after = appended(page, (size_t)page_length, document->user, document->user_length, work->record.data,
                                work->record.length);
@@ -270,6 +267,7 @@ static PyObject *bulks(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 }
 
 static PyMethodDef methods[] = {
+    {"answer", (PyCFunction)(void (*)(void))answer, METH_FASTCALL, NULL},
     {"bulks", (PyCFunction)(void (*)(void))bulks, METH_FASTCALL, NULL},
     {"pack", (PyCFunction)(void (*)(void))pack, METH_FASTCALL, NULL},
     {"take", (PyCFunction)(void (*)(void))take, METH_FASTCALL, NULL},

@@ -37,15 +37,20 @@ static Py_ssize_t place(const char *key, size_t length, Py_ssize_t pages)
     return (Py_ssize_t)index < pages ? (Py_ssize_t)index : (Py_ssize_t)(index & (mask >> 1));
 }
 
-static int is_held(const char *page, size_t page_length, const char *key, size_t length)
+/* The record of a key, and its length; NULL where the page has none. */
+static const char *find(const char *page, size_t page_length, const char *key, size_t length, size_t *record_length)
 {
-    const char *at = page, *end = page + page_length;
+    const char *at = page, *end = page + page_length, *mark;
     while ((at = memmem(at, (size_t)(end - at), key, length)) != NULL) {
-        if (at > page && at[-1] == MARK && at + length < end && at[length] == VALUE)
-            return 1;
+        const char *record = at + length + 1;
+        if (at > page && at[-1] == MARK && record <= end && record[-1] == VALUE &&
+            (mark = memchr(record, MARK, (size_t)(end - record))) != NULL) {
+            *record_length = (size_t)(mark - record);
+            return record;
+        }
         at++;
     }
-    return 0;
+    return NULL;
 }
 
 /* The page with one more record; NULL with an exception where there is no room. */
