@@ -4,8 +4,8 @@
 # Debian with Python 3.11 or newer, its venv module and apt: an official Python image, or Debian's own Python.
 ARG BASE_IMAGE=python:3.13.9-slim-trixie
 
-# --- What every image is made from; nothing of this stage itself is kept. ---------------------------------------------
-FROM ${BASE_IMAGE} AS build
+# --- What every image is made with; nothing of these stages is kept but what is copied from them. ---------------------
+FROM ${BASE_IMAGE} AS tools
 # An official Python image has its headers; with Debian's own they are a package.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
@@ -16,6 +16,8 @@ WORKDIR /src
 # Wheels that `make wheels` put there, from whatever index this machine is set to; without any, pip asks its own.
 COPY deploy/wheels /wheels
 COPY deploy/images deploy/images
+
+FROM tools AS build
 COPY requirements-build.lock ./
 RUN sh deploy/images/locked-venv.sh requirements-build.lock /opt/tools
 COPY pyproject.toml README.md hatch_build.py alembic.ini ./
@@ -38,14 +40,9 @@ RUN /opt/tools/bin/python -m hatchling build --target wheel --directory /dist \
     && cp --archive billing_service-*.dist-info common writer billing_service migrations alembic.ini /images/writer \
     && cp --archive sandbox /images/sandbox
 
-FROM build AS sidecar-environment
+FROM tools AS sidecar-environment
 COPY requirements-sidecar.lock ./
 RUN sh deploy/images/locked-venv.sh requirements-sidecar.lock /opt/venv
-
-FROM build AS writer-environment
-COPY requirements-writer.lock ./
-RUN sh deploy/images/locked-venv.sh requirements-writer.lock /opt/venv \
-    && install --mode=0755 deploy/images/billing.py /opt/venv/bin/billing
 
 # --- What every image has: a user, no set-id programs, the environment's variables. -----------------------------------
 FROM ${BASE_IMAGE} AS runtime
@@ -80,6 +77,11 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
 CMD ["python", "-m", "sidecar"]
 
 # --- The writer, with `billing`, `alembic`, and Postgres's own programs for backups -----------------------------------
+FROM tools AS writer-environment
+COPY requirements-writer.lock ./
+RUN sh deploy/images/locked-venv.sh requirements-writer.lock /opt/venv \
+    && install --mode=0755 deploy/images/billing.py /opt/venv/bin/billing
+
 FROM runtime AS writer
 # The server's version or a newer one: pg_dump refuses a server newer than itself. acl: `folders` in docker-compose.yml.
 ARG POSTGRES_MAJOR=17
