@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-browser
-.PHONY: pictures test-protocols test-engines metrics-docs lock clean
+.PHONY: pictures test-protocols test-engines metrics-docs lock wheels docker-smoke clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,8 @@ EXAMPLES ?= 50
 REDIS_SERVER ?= redis-server
 POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 SEEDS ?= 2000
+# Of the images: BASE_IMAGE in the Dockerfile.
+PYTHON_VERSION ?= 3.13
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -93,10 +95,21 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 metrics-docs: $(READY) ## Write docs/metrics.md anew from the code
 	@$(BIN)/python -m tests.contract.docs.metrics
 
-lock: ## Pin the dependencies anew in requirements.lock (needs uv)
+UV_COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--no-header --quiet
+
+lock: ## Pin the dependencies anew in requirements*.lock, of which three are for images (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
-		--extra sandbox --extra dev pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --extra sandbox --extra dev pyproject.toml -o requirements.lock
+	$(UV_COMPILE) --constraint requirements.lock pyproject.toml -o requirements-writer.lock
+	$(UV_COMPILE) --constraint requirements.lock --group sidecar -o requirements-sidecar.lock
+	$(UV_COMPILE) --constraint requirements.lock --group build -o requirements-build.lock
+
+wheels: $(READY) ## Fetch the images' wheels for PYTHON_VERSION=3.13, for builds that reach no package index
+	@sh deploy/images/wheels.sh $(BIN)/python $(PYTHON_VERSION)
+
+docker-smoke: $(READY) ## Build the images, run every command of the operations guide and the demo in containers (needs Docker)
+	@$(BIN)/python -m tests.docker_smoke $(SMOKE_ARGS)
 
 clean: ## Remove what was made: environment, caches, the stack's data
 	rm -rf $(VENV) sidecar/*.so .sandbox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .grimp_cache .hypothesis

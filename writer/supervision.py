@@ -22,6 +22,9 @@ DATABASE_FAULTS: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.Interf
 _PASSING: Final = ("08", "53", "57", "25006", "55P03", "40001", "40P01")
 """Postgres's codes for what asking again may mend: connections, resources, shutdowns and timeouts, a standby, locks."""
 
+_NOT_MIGRATED: Final = ("42P01", "42703")
+"""Postgres's codes for a table or column that is not there."""
+
 SPREAD: Final = random.Random()  # noqa: S311 - spreads those who wait for the same server
 
 
@@ -29,10 +32,23 @@ def is_outage(error: BaseException) -> bool:
     """Whether one of DATABASE_FAULTS says that Postgres is away or busy, and not that our statement is wrong."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    code = getattr(getattr(error, "orig", error), "sqlstate", None)
+    code = _code(error)
     if code is not None:
-        return str(code).startswith(_PASSING)
+        return code.startswith(_PASSING)
     return isinstance(error, PoolTimeoutError | asyncpg.InterfaceError | OSError)
+
+
+def _code(error: BaseException) -> str | None:
+    code = getattr(getattr(error, "orig", error), "sqlstate", None)
+    return None if code is None else str(code)
+
+
+def is_waited_out(error: BaseException) -> bool:
+    """Whether background work waits: for Postgres, or for the migration that makes the table or column.
+
+    A request does not wait, so there the same code is a fault like any other.
+    """
+    return is_outage(error) or _code(error) in _NOT_MIGRATED
 
 
 class Outage:
@@ -70,14 +86,14 @@ def jittered(seconds: float) -> float:
 async def work_off(step: Callable[[], Awaitable[T]], rest: Callable[[T], Awaitable[None]], outage: Outage) -> None:
     """Take one step after another until cancelled, each followed by the rest that it calls for.
 
-    An outage of the database is waited out; other errors are raised.
+    An outage of the database is waited out, and so is a schema that is not there yet; other errors are raised.
     """
     backoff = pauses()
     while True:
         try:
             came = await step()
         except DATABASE_FAULTS as error:
-            if not is_outage(error):
+            if not is_waited_out(error):
                 raise
             outage.failed(error)
             await asyncio.sleep(backoff.wait())

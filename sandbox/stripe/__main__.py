@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sandbox.stripe.ledger import Settings
-from sandbox.stripe.server import Options, StripeStandIn
+from sandbox.stripe.server import HOST, Options, StripeStandIn
 from sandbox.stripe.shapes import CURRENT_VERSION
 
 
@@ -24,8 +24,10 @@ async def _run(options: Options, *, print_ready: bool) -> None:
 
 
 @click.command()
+@click.option("--host", default=HOST, show_default=True, help="The interface to listen on.")
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 @click.option("--prefix", default="", help="A path to put everything under, such as /stripe.")
+@click.option("--public-url", help="Where browsers reach it, if not there: its pages have these links.")
 @click.option("--state", type=click.Path(path_type=Path), help="Keep everything in this file over a restart.")
 @click.option("--webhook-url", help="Where events go.")
 @click.option("--webhook-secret", default="whsec_test", show_default=True, help="What they are signed with.")
@@ -36,7 +38,7 @@ async def _run(options: Options, *, print_ready: bool) -> None:
 @click.option("--retry-scale", default=1 / 300, help="Multiplies Stripe's waits between webhook attempts.")
 @click.option("--print-ready/--no-print-ready", default=True, help="Print `ready URL` once listening.")
 def main(api_keys: tuple[str, ...], default_version: str, *, print_ready: bool, **options: object) -> None:
-    """Run a Stripe stand-in on 127.0.0.1."""
+    """Run a Stripe stand-in, on 127.0.0.1 unless told otherwise."""
     logging.basicConfig(level=logging.INFO, format="stripe-standin %(levelname)s %(message)s")
     settings = Settings(default_version=default_version)
     chosen = Options(api_keys=tuple(api_keys), settings=settings, **options)  # type: ignore[arg-type]

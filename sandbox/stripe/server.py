@@ -74,11 +74,15 @@ RESOURCES: Final = (
 class Options:
     """How to run. `port` 0 is a free one; `prefix` such as `/stripe` puts every path under it.
 
+    `public_url` is where a browser reaches it, prefix included; None: where it listens.
+
     `retry_scale` multiplies Stripe's waits between webhook attempts (5 s, 5 min, 30 min, …).
     """
 
+    host: str = HOST
     port: int = 0
     prefix: str = ""
+    public_url: str | None = None
     api_keys: tuple[str, ...] = ("sk_test_sandbox",)
     webhook_url: str | None = None
     webhook_secret: str = "whsec_test"  # noqa: S105 - the sandbox's own
@@ -90,7 +94,7 @@ class Options:
 
 
 class StripeStandIn:
-    """A Stripe account on loopback. Use as `async with StripeStandIn(Options(...)) as standin`."""
+    """A Stripe account. Use as `async with StripeStandIn(Options(...)) as standin`."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
@@ -118,10 +122,10 @@ class StripeStandIn:
             self._file.load()
         self._runner = web.AppRunner(self._app(), access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self.options.port)
+        site = web.TCPSite(self._runner, self.options.host, self.options.port)
         await site.start()
         port = self._runner.addresses[0][1]
-        self.ledger.base_url = f"http://{HOST}:{port}{self.options.prefix}"
+        self.ledger.base_url = self.options.public_url or f"http://{self.options.host}:{port}{self.options.prefix}"
         self._register_endpoint()
         await self.deliveries.start()
         self._ticker = asyncio.create_task(self._tick(), name="stripe-clock")

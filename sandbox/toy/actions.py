@@ -5,13 +5,14 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from sandbox.clients import CallError, Json
-from sandbox.stack import RunningApp, Stack
+from sandbox.stack import RunningApp
+from sandbox.toy.backstage import Backstage
 
 
 class Actions:
     """Each returns a sentence for the user, or raises CallError; `home` is the page's own URL."""
 
-    def __init__(self, stack: Stack, home: str) -> None:
+    def __init__(self, stack: Backstage, home: str) -> None:
         self._stack = stack
         self._home = home
 

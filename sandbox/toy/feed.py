@@ -8,7 +8,8 @@ from typing import Final
 
 from sandbox.clients import CallError, Json
 from sandbox.propagation import Seen, changes_of, milliseconds
-from sandbox.stack import RunningApp, Stack
+from sandbox.stack import RunningApp
+from sandbox.toy.backstage import Backstage
 
 EVERY_S: Final = 0.25
 RETRY_S: Final = 0.5
@@ -18,7 +19,7 @@ KILLABLE: Final = ("redis", "writer")
 class Follower:
     """Times every change of one user's answers, also while the user is away on Stripe's page."""
 
-    def __init__(self, stack: Stack, user: str) -> None:
+    def __init__(self, stack: Backstage, user: str) -> None:
         self._user = user
         self.change: Json | None = None
         """The last one; None: there was none yet."""
@@ -53,7 +54,7 @@ class Follower:
         self.changed.set()
 
 
-def sold(stack: Stack) -> list[tuple[RunningApp, str]]:
+def sold(stack: Backstage) -> list[tuple[RunningApp, str]]:
     """What the toy app sells: each feature that a purchase unlocks."""
     notes = stack.apps["notes"]
     return [(notes, "export"), (notes, "themes")]
@@ -62,7 +63,7 @@ def sold(stack: Stack) -> list[tuple[RunningApp, str]]:
 class Feed:
     """The live state of one user's page. `notices`: what the app has to tell each user, written by its actions."""
 
-    def __init__(self, stack: Stack, user: str, follower: Follower, notices: dict[str, str]) -> None:
+    def __init__(self, stack: Backstage, user: str, follower: Follower, notices: dict[str, str]) -> None:
         self._stack = stack
         self._user = user
         self._follower = follower
@@ -83,7 +84,7 @@ class Feed:
         return {
             "user": self._user,
             "answers": answers,
-            "parts": {name: self._stack.parts[name].running for name in KILLABLE},
+            "parts": {name: part.running for name, part in self._stack.parts.items() if name in KILLABLE},
             "change": self._follower.change,
             "notice": self._notices.get(self._user, ""),
         }

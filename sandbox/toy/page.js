@@ -73,6 +73,7 @@ function showChange(change) {
 }
 
 function showParts(parts) {
+  document.getElementById("outage").closest("section").hidden = Object.keys(parts).length === 0;
   for (const [name, running] of Object.entries(parts)) {
     const part = document.querySelector(`[data-part="${name}"]`);
     put(part.querySelector(".word"), running ? "is running" : "is down", running ? "word allowed" : "word denied");
@@ -87,4 +88,4 @@ events.onmessage = (event) => {
   showParts(state.parts);
   put(document.getElementById("notice"), state.notice);
 };
-events.onerror = () => put(document.getElementById("notice"), "The toy app has ended: run make up again.");
+events.onerror = () => put(document.getElementById("notice"), "The toy app has ended.");

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from sandbox.clients import CallError
 from sandbox.processes import ProcessError
-from sandbox.stack import Stack
 from sandbox.toy.actions import Actions
+from sandbox.toy.backstage import Backstage
 from sandbox.toy.feed import Feed, Follower
 
 HOST: Final = "127.0.0.1"
@@ -32,10 +32,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Toy:
-    """The app on `port`, for the stack's app Notes."""
+    """The app on `port`, for the stack's app Notes. `public_url`: where a browser reaches it, if not at `host`."""
 
-    def __init__(self, stack: Stack, port: int) -> None:
-        self.url = f"http://{HOST}:{port}/"
+    def __init__(self, stack: Backstage, port: int, *, host: str = HOST, public_url: str | None = None) -> None:
+        self.url = public_url or f"http://{host}:{port}/"
+        self._host = host
         self._port = port
         self._stack = stack
         self._actions = Actions(stack, self.url)
@@ -50,7 +51,7 @@ class Toy:
         runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, HOST, self._port).start()
+            await web.TCPSite(runner, self._host, self._port).start()
             yield self
         finally:
             for stream in self._streams:

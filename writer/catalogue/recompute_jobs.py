@@ -20,7 +20,7 @@ from writer.outbox import Cause
 from writer.recompute import Recompute, lock_user_refs
 from writer.refusals import RefusedError
 from writer.schedule import Schedule
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, work_off
+from writer.supervision import DATABASE_FAULTS, Outage, is_waited_out, work_off
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class RecomputeJobs:
         except (CatalogueMovedError, LineageMovedError) as error:
             await self._put_off(job, error)
         except DATABASE_FAULTS as error:
-            await (self._put_off(job, error) if is_outage(error) else self._look_closer(job, error))
+            await (self._put_off(job, error) if is_waited_out(error) else self._look_closer(job, error))
         except Exception as error:
             await self._look_closer(job, error)
         else:

@@ -6,15 +6,11 @@ What must be current never comes here: answers, documents, snapshots, changes, k
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage
+from writer.supervision import DATABASE_FAULTS, Outage, is_waited_out
 
 T = TypeVar("T")
-
-_NOT_MIGRATED: Final = ("42P01", "42703")
-"""Postgres's codes for a table or column that is not there: the replica has not heard of the migration yet."""
 
 
 class Readings:
@@ -34,7 +30,8 @@ class Readings:
                 async with self._replica.connect() as connection:
                     result = await work(connection)
             except DATABASE_FAULTS as error:
-                if not is_outage(error) and not _not_migrated(error):
+                # The replica may not have heard of a migration yet.
+                if not is_waited_out(error):
                     raise
                 self._outage.failed(error)
             else:
@@ -42,7 +39,3 @@ class Readings:
                 return result
         async with self._primary.connect() as connection:
             return await work(connection)
-
-
-def _not_migrated(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.clock import Clock, to_datetime
 from writer.db.transaction import Transactions
 from writer.reconcile.runs import RunId, request_run
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, jittered
+from writer.supervision import DATABASE_FAULTS, Outage, is_waited_out, jittered
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Nightly:
             try:
                 await self.look()
             except DATABASE_FAULTS as error:
-                if not is_outage(error):
+                if not is_waited_out(error):
                     raise
                 self._outage.failed(error)
             else:

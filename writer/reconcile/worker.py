@@ -17,7 +17,7 @@ from writer.reconcile.reconciler import Reconciler
 from writer.reconcile.runs import CLAIM_SECONDS, ClaimLostError, Run, RunId
 from writer.reconcile.stages import RunKind
 from writer.schedule import Schedule
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, jittered, work_off
+from writer.supervision import DATABASE_FAULTS, Outage, is_waited_out, jittered, work_off
 from writer.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Worker:
         except ClaimLostError:
             raise
         except Exception as error:
-            if isinstance(error, DATABASE_FAULTS) and is_outage(error):
+            if isinstance(error, DATABASE_FAULTS) and is_waited_out(error):
                 raise
             _log.exception("reconcile failed run=%d stage=%s", run.id, run.stage.value)
             return await self._put_off(run, f"{type(error).__name__} at {run.stage.value}; the log says more", None)

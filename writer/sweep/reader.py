@@ -16,7 +16,7 @@ from writer.gateway.pages import Json
 from writer.gateway.stripe_events import TYPES, EventPage, StripeEvents
 from writer.inbox import Origin, Stored
 from writer.intake import Intake
-from writer.supervision import DATABASE_FAULTS, is_outage
+from writer.supervision import DATABASE_FAULTS, is_waited_out
 from writer.sweep.metrics import SweepMetrics
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class EventReader:
             _log.error("listed event unreadable event_id=%s reason=%r", one["id"], str(error))
             return False
         except DATABASE_FAULTS as error:
-            if is_outage(error):
+            if is_waited_out(error):
                 raise
             # One that Postgres refuses must not end every sweep before the others are found.
             _log.exception("listed event cannot be stored event_id=%s", one["id"])

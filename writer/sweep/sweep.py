@@ -16,7 +16,7 @@ from writer.db.transaction import Transactions
 from writer.gateway.errors import StripeRefusedError, StripeUnavailableError
 from writer.inbox import Origin
 from writer.reconcile.runs import request_run
-from writer.supervision import DATABASE_FAULTS, Outage, is_outage, jittered
+from writer.supervision import DATABASE_FAULTS, Outage, is_waited_out, jittered
 from writer.sweep.cursor import Cursor, LeaseLostError
 from writer.sweep.metrics import SweepMetrics
 from writer.sweep.reader import EventReader
@@ -91,7 +91,7 @@ class Sweep:
             except LeaseLostError:
                 _log.info("another writer reads Stripe's event list now")
             except (StripeUnavailableError, StripeRefusedError, *DATABASE_FAULTS) as error:
-                if isinstance(error, DATABASE_FAULTS) and not is_outage(error):
+                if isinstance(error, DATABASE_FAULTS) and not is_waited_out(error):
                     raise
                 self._outage.failed(error)
                 self._metrics.read(well=False)
