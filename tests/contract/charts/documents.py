@@ -54,12 +54,13 @@ def _schema(value: Value) -> Schema:
 def readme(chart: str) -> str:
     """The chart's README.md."""
     about: dict[str, Any] = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text(encoding="utf-8"))
+    oldest = about["kubeVersion"].removesuffix("-0")
+    made = "This page is made from the comments of [values.yaml](values.yaml) by `make charts-docs`."
     parts = [
         f"# {chart}",
         about["description"],
         read(chart).intro,
-        f"Chart {about['version']}, for release {about['appVersion']} and Kubernetes {about['kubeVersion'].removesuffix('-0')}."
-        " This page is made from the comments of [values.yaml](values.yaml) by `make charts-docs`.",
+        f"Chart {about['version']}, for release {about['appVersion']} and Kubernetes {oldest}. {made}",
         "## Values",
         *_tables(read(chart)),
     ]

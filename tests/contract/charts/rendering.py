@@ -37,7 +37,7 @@ class Rendering:
     def manifests(self) -> list[Manifest]:
         """Every resource."""
         texts = [text for name, text in self.files.items() if not name.endswith("NOTES.txt")]
-        documents = (each for text in texts if text.strip() for each in yaml.load_all(text, Loader=_LOADER))  # noqa: S506
+        documents = (each for text in texts if text.strip() for each in yaml.load_all(text, Loader=_LOADER))
         return [each for each in documents if each]
 
     def all(self, kind: str) -> list[Manifest]:

@@ -156,9 +156,7 @@ def faults(manifests: Sequence[Manifest]) -> list[str]:
 def _between(manifests: Sequence[Manifest]) -> Iterator[str]:
     names = [(each["kind"], each["metadata"]["name"]) for each in manifests]
     yield from (f"{kind}/{name}: there are two" for kind, name in sorted(set(names)) if names.count((kind, name)) > 1)
-    scaled = {
-        each["spec"]["scaleTargetRef"]["name"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler"
-    }
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler"}
     for each in manifests:
         if each["kind"] == "Deployment" and each["metadata"]["name"] in scaled and "replicas" in each["spec"]:
             yield f"{_name(each)}: an upgrade undoes what the autoscaler chose"

@@ -125,7 +125,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "prometheusDuration": Shape(text("([0-9]+(ms|s|m|h|d))+"), "a duration, such as `15s`"),
     "quantity": Shape(text(_ANY_QUANTITY), "a quantity"),
     "resources": Shape(
-        closed(("limits",), requests=closed(**_AMOUNTS), limits=closed(("memory",), **_AMOUNTS)),
+        closed(("limits",), requests=closed((), **_AMOUNTS), limits=closed(("memory",), **_AMOUNTS)),
         "`requests`, `limits` with memory",
     ),
     "schedule": Shape(text(_WEEKDAY_AND_SUCH), "a cron schedule"),

@@ -179,12 +179,14 @@ def test_secrets_come_by_reference(writer: Render) -> None:
         "STRIPE_WEBHOOK_SECRET": ("billing", "STRIPE_WEBHOOK_SECRET"),
         "ADMIN_API_KEY": ("billing", "ADMIN_API_KEY"),
     }
-    assert "DATABASE_READ_URL" in {e["name"] for e in _writer(writer(secrets={"DATABASE_READ_URL": {"key": "r"}}))["env"]}
+    assert "DATABASE_READ_URL" in {
+        e["name"] for e in _writer(writer(secrets={"DATABASE_READ_URL": {"key": "r"}}))["env"]
+    }
 
 
 def test_missing_secrets_are_named_at_once(charts: Charts) -> None:
     """Nothing given: every Secret that is missing, and the image, in one message."""
-    with pytest.raises(Exception, match="image.repository is not set") as caught:
+    with pytest.raises(Exception, match=r"image\.repository is not set") as caught:
         charts.render("billing-writer", {})
     for name in ("DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "ADMIN_API_KEY"):
         assert f"secrets.{name}.existingSecret" in str(caught.value)

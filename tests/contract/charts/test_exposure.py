@@ -69,7 +69,9 @@ def test_more_is_reached_where_it_is_named(writer: Render) -> None:
     ]  # fmt: skip
     service = rendering.one("Service")
     backends = [each["backend"]["service"] for each in found]
-    assert backends == [{"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}] * 2
+    assert (
+        backends == [{"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}] * 2
+    )
     assert (spec["ingressClassName"], spec["tls"]) == ("nginx", tls)
 
 

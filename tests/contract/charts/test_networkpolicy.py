@@ -16,9 +16,7 @@ _METADATA = End(address="169.254.169.254")
 _DNS = End({"k8s-app": "kube-dns"}, {"kubernetes.io/metadata.name": "kube-system"}, "10.96.0.10")
 _POSTGRES = End(namespace={"kubernetes.io/metadata.name": "databases"}, address="10.30.0.5")
 _INGRESS = End(namespace={"kubernetes.io/metadata.name": "ingress-nginx"}, address="10.1.0.1")
-_PROMETHEUS = End(
-    {"app.kubernetes.io/name": "prometheus"}, {"kubernetes.io/metadata.name": "monitoring"}, "10.1.0.2"
-)
+_PROMETHEUS = End({"app.kubernetes.io/name": "prometheus"}, {"kubernetes.io/metadata.name": "monitoring"}, "10.1.0.2")
 _APP = End({"app": "notes"}, {"billing": "yes"}, "10.1.0.3")
 _STRANGER = End({"app": "x"}, {"kubernetes.io/metadata.name": "elsewhere"}, "10.1.0.4")
 _HERE = {"kubernetes.io/metadata.name": "billing"}
@@ -31,7 +29,9 @@ def _pods(rendering: Rendering) -> dict[str, End]:
     return {each["app.kubernetes.io/component"]: End(each, _HERE) for each in labels}
 
 
-def _policed(rendering: Rendering, direction: str, pod: End, other: End, port: int | str, protocol: str = "TCP") -> bool:
+def _policed(
+    rendering: Rendering, direction: str, pod: End, other: End, port: int | str, protocol: str = "TCP"
+) -> bool:
     return allows(rendering.all("NetworkPolicy"), pod, direction, other, port, protocol)
 
 
@@ -101,12 +101,10 @@ def test_a_collector_is_reached_where_there_is_one(writer: Render) -> None:
 
 def test_who_would_be_cut_off_is_named(refused: Refuse) -> None:
     """Where one list names somebody, an empty one for somebody who is needed is refused."""
-    named = [{"namespaceSelector": {}}]
+    named: list[dict[str, Any]] = [{"namespaceSelector": {}}]
     ingress = {"enabled": True, "hosts": [{"host": "billing.example.com"}]}
     monitor = {"serviceMonitor": {"enabled": True}}
-    said = refused(
-        networkPolicy={"enabled": True, "from": {"apps": named}}, ingress=ingress, monitoring=monitor
-    )
+    said = refused(networkPolicy={"enabled": True, "from": {"apps": named}}, ingress=ingress, monitoring=monitor)
     assert "webhooks would be cut off" in said
     assert "Prometheus would be cut off" in said
     assert "sidecars and apps would be cut off" in refused(networkPolicy={"enabled": True, "from": {"ingress": named}})

@@ -37,7 +37,6 @@ def _pod(manifest: Manifest) -> Manifest:
     return spec
 
 
-
 @pytest.mark.parametrize(
     ("kind", "breaking", "said"),
     [

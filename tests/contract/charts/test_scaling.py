@@ -78,7 +78,12 @@ def test_a_budget_that_blocks_every_drain_is_refused(refused: Refuse, replicas: 
 
 @pytest.mark.parametrize(
     ("replicas", "budget"),
-    [(2, {"minAvailable": 1}), (2, {"minAvailable": "50%"}), (3, {"minAvailable": "66%"}), (2, {"maxUnavailable": "1%"})],
+    [
+        (2, {"minAvailable": 1}),
+        (2, {"minAvailable": "50%"}),
+        (3, {"minAvailable": "66%"}),
+        (2, {"maxUnavailable": "1%"}),
+    ],
 )
 def test_a_budget_that_lets_one_go_is_taken(writer: Render, replicas: int, budget: dict[str, object]) -> None:
     """As a number or a share."""

@@ -68,7 +68,7 @@ def _with_files(told: Mapping[str, str], container: Mapping[str, Any], folder: P
 
 @pytest.mark.parametrize("scenario", WRITERS, ids=str)
 def test_the_writer_takes_what_it_is_told(charts: Charts, scenario: Scenario, tmp_path: Path) -> None:
-    """In each scenario the settings of the writer's container are complete and right, and files that they name are mounted."""
+    """In each scenario the settings of the writer's container are complete, and files that they name are mounted."""
     rendering = charts.render(scenario.chart, scenario.values)
     container = _container(rendering, "writer")
     told = _with_files(environment(rendering, container, scenario.name), container, tmp_path)
