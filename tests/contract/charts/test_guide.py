@@ -18,7 +18,7 @@ from writer.cli import main
 
 _ROOT = CHARTS.parent
 _GUIDE = (_ROOT / "docs" / "helm.md").read_text(encoding="utf-8")
-_BLOCK = re.compile(r"^```(yaml)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(yaml|helm)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _KINDS = ("values of billing-writer", "values of an app", "Chart.yaml of an app", "templates/deployment.yaml of an app")
 
 
