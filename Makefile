@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-browser
-.PHONY: pictures test-protocols test-engines metrics-docs charts-docs lock clean
+.PHONY: pictures test-protocols test-engines metrics-docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -75,6 +75,10 @@ test-browser: $(READY) ## Test the console in a real Chromium (needs Chromium)
 pictures: $(READY) ## Make the pictures of docs/console.md anew, by the same tests
 	@TOOLS=required PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser -k pictures
 
+.PHONY: charts-docs
+charts-docs: $(READY) ## Write schema and README of each chart anew from the comments of its values
+	@$(BIN)/python -m tests.contract.charts.documents
+
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols
 
@@ -92,9 +96,6 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 
 metrics-docs: $(READY) ## Write docs/metrics.md anew from the code
 	@$(BIN)/python -m tests.contract.docs.metrics
-
-charts-docs: $(READY) ## Write schema and README of each chart anew from the comments of its values
-	@$(BIN)/python -m tests.contract.charts.documents
 
 lock: ## Pin the dependencies anew in requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
