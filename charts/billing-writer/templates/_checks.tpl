@@ -23,8 +23,11 @@
 {{- if and (not .Values.secrets.STRIPE_WEBHOOK_SECRET.key) (not .Values.settings.STRIPE_POLL) -}}
 {{- $faults = append $faults "secrets.STRIPE_WEBHOOK_SECRET.key is empty: webhooks need it, only settings.STRIPE_POLL does without" -}}
 {{- end -}}
-{{- if and (eq (toString .Values.settings.DATABASE_POOLER) "transaction") (not .Values.secrets.directDatabaseUrl.key) (or .Values.migration.enabled .Values.backup.enabled) -}}
+{{- if and (eq (toString .Values.settings.DATABASE_POOLER) "transaction") (not .Values.secrets.directDatabaseUrl.key) (or .Values.migration.enabled .Values.backup.enabled .Values.restore.file) -}}
 {{- $faults = append $faults "secrets.directDatabaseUrl.key is not set: with settings.DATABASE_POOLER=transaction migrations and backups need the URL of Postgres itself" -}}
+{{- end -}}
+{{- if and .Values.restore.file (not .Values.backup.enabled) (not .Values.backup.persistence.existingClaim) -}}
+{{- $faults = append $faults "restore.file: which volume is it on? Set backup.enabled, or backup.persistence.existingClaim" -}}
 {{- end -}}
 {{- toYaml $faults -}}
 {{- end -}}

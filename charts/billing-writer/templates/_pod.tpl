@@ -97,6 +97,10 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{- define "billing-writer.backupClaim" -}}
+{{- .Values.backup.persistence.existingClaim | default (printf "%s-backups" (include "billing-writer.fullname" .)) -}}
+{{- end -}}
+
 {{- define "billing-writer.topologySpread" -}}
 {{- if .Values.topologySpreadConstraints -}}
 {{- toYaml .Values.topologySpreadConstraints -}}

@@ -63,6 +63,31 @@ def test_backups_go_past_the_pooler(writer: Render) -> None:
     assert "envFrom" not in container
 
 
+def test_a_restore_reads_the_backups(writer: Render) -> None:
+    """As a Job by hand, once, past the pooler, the volume read-only; what was there is kept unless it is empty."""
+    assert [each["metadata"]["name"] for each in writer(backup={"enabled": True}).all("Job")] == [
+        "prod-billing-writer-migrate"
+    ]
+    rendering = writer(backup={"enabled": True}, restore={"file": "billing_db-20261129T020000Z.dump"})
+    job = rendering.one("Job", "-restore")
+    assert job["spec"]["backoffLimit"] == 0
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    path = f"{_FOLDER}/billing_db-20261129T020000Z.dump"
+    assert container["command"] == ["billing", "restore", path, "--replace", "--yes"]
+    [mount] = [each for each in container["volumeMounts"] if each["name"] == "backups"]
+    assert mount == {"name": "backups", "mountPath": _FOLDER, "readOnly": True}
+    assert pod["volumes"][0] == _pod(rendering, "backup")["volumes"][0]
+    empty = writer(backup={"enabled": True}, restore={"file": "x.dump", "replace": False}).one("Job", "-restore")
+    assert "--replace" not in empty["spec"]["template"]["spec"]["containers"][0]["command"]
+
+
+def test_a_restore_needs_a_volume(refused: Refuse) -> None:
+    """And a file's name, not a path out of it."""
+    assert "restore.file: which volume is it on?" in refused(restore={"file": "x.dump"})
+    assert "/restore/file" in refused(backup={"enabled": True}, restore={"file": "../x.dump"})
+
+
 def test_the_night_is_the_jobs_then(writer: Render) -> None:
     """With the CronJob writers compare nothing by themselves; without it the writer's own hour counts."""
     rendering = writer(reconcile={"enabled": True, "full": True})
@@ -92,10 +117,10 @@ def test_the_comparison_knows_what_it_needs(writer: Render) -> None:
 
 def test_commands_and_options_are_there(writer: Render) -> None:
     """What a Job calls is a command of `billing`, with options that it has."""
-    rendering = writer(reconcile={"enabled": True, "full": True}, backup={"enabled": True})
+    rendering = writer(reconcile={"enabled": True, "full": True}, backup={"enabled": True}, restore={"file": "x.dump"})
     jobs = [pod for manifest, pod in rendering.pods() if manifest["kind"] in {"Job", "CronJob"}]
     commands = {name: options for pod in jobs for _, name, *options in [pod["spec"]["containers"][0]["command"]]}
-    assert commands.keys() == {"migrate", "backup", "reconcile"}
+    assert commands.keys() == {"migrate", "backup", "restore", "reconcile"}
     for name in commands.keys() & main.commands.keys():
         known = {option for parameter in main.commands[name].params for option in parameter.opts}
         assert {each for each in commands[name] if each.startswith("--")} <= known

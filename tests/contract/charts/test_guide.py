@@ -95,9 +95,9 @@ def test_helms_commands_name_what_is_here() -> None:
     """Charts by their folders, the release by one name; `--set` is taken by the schema, or shown to be refused."""
     commands = [each for each in _commands() if each[0] == "helm"]
     assert len(commands) > 3
-    assert {each[2] for each in commands} == {"billing"}
+    assert {each[2] for each in commands} == {"billing-writer"}
     for command in commands:
-        assert command[1] in {"install", "upgrade", "test"}
+        assert command[1] in {"install", "upgrade", "test", "template"}
         assert all((_ROOT / each / "Chart.yaml").is_file() for each in command if each.startswith("charts/"))
 
 
@@ -111,6 +111,17 @@ def test_the_refusal_is_as_it_is_written(charts: Charts) -> None:
     assert "- at '': additional properties 'replicass' not allowed" in _GUIDE
 
 
+def test_the_restore_is_rendered_alone(charts: Charts) -> None:
+    """The template that the guide shows gives that one Job, of the file that it names."""
+    [command] = [each for each in _commands() if each[1] == "template"]
+    asked = helm.parse_set_string(command[command.index("--set") + 1])
+    rendering = charts.render("billing-writer", over(of("billing-writer", "backup").values, asked))
+    [manifest] = Rendering({"": rendering.files[command[command.index("--show-only") + 1]]}).manifests
+    assert manifest["kind"] == "Job"
+    [container] = manifest["spec"]["template"]["spec"]["containers"]
+    assert container["command"][2].endswith(f"/{asked['restore']['file']}")
+
+
 def test_an_upgrades_expression_is_taken(charts: Charts) -> None:
     """`--set image.tag=…` over the least that must be said."""
     [expression] = [each[each.index("--set") + 1] for each in _commands() if each[1] == "upgrade"]
@@ -120,15 +131,16 @@ def test_an_upgrades_expression_is_taken(charts: Charts) -> None:
 
 
 def test_kubernetes_objects_are_called_as_the_chart_calls_them(charts: Charts) -> None:
-    """`deployment/…`, `cronjob/…` and so on, of a release named `billing`."""
+    """`deployment/…`, `cronjob/…` and so on, of the release that is installed."""
     chart = charts.chart("billing-writer")
-    values = over(of("billing-writer", "minimal").values, {"backup": {"enabled": True}})
-    manifests = Rendering(chart.render(values, name="billing", namespace="billing")).manifests
+    asked = {"backup": {"enabled": True}, "restore": {"file": "x.dump"}}
+    values = over(of("billing-writer", "minimal").values, asked)
+    manifests = Rendering(chart.render(values, name="billing-writer", namespace="billing")).manifests
     made = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in manifests}
     named = set(re.findall(r"\b((?:deployment|service|cronjob|job)/billing-[a-z-]+)", _GUIDE))
     assert len(named) > 3
     assert named <= made
-    assert "http://billing-billing-writer.billing.svc:8000" in _GUIDE
+    assert "http://billing-writer.billing.svc:8000" in _GUIDE
 
 
 def test_billings_commands_are_there() -> None:

@@ -61,10 +61,15 @@ def test_nothing_else_is_reached(writer: Render) -> None:
 
 def test_nobody_reaches_a_job(writer: Render) -> None:
     """They serve nothing."""
-    rendering = writer(networkPolicy={"enabled": True}, backup={"enabled": True}, reconcile={"enabled": True})
+    rendering = writer(
+        networkPolicy={"enabled": True},
+        backup={"enabled": True},
+        restore={"file": "x.dump"},
+        reconcile={"enabled": True},
+    )
     pods = _pods(rendering)
-    assert pods.keys() == {"writer", "migrate", "backup", "reconcile", "test"}
-    for name in ("migrate", "backup", "reconcile"):
+    assert pods.keys() == {"writer", "migrate", "backup", "restore", "reconcile", "test"}
+    for name in ("migrate", "backup", "restore", "reconcile"):
         assert not _policed(rendering, "Ingress", pods[name], _APP, "http")
         assert _policed(rendering, "Egress", pods[name], _POSTGRES, 5432)
 
