@@ -77,6 +77,10 @@ test-browser: $(READY) ## Test the console in a real Chromium (needs Chromium)
 pictures: $(READY) ## Make the pictures of docs/console.md anew, by the same tests
 	@TOOLS=required PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser -k pictures
 
+.PHONY: charts-docs
+charts-docs: $(READY) ## Write schema and README of each chart anew from the comments of its values
+	@$(BIN)/python -m tests.contract.charts.documents
+
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols
 
