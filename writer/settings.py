@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
+from pathlib import Path
 from socket import gethostname
 
 from common import tracing
@@ -153,6 +154,38 @@ def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
     """Only the database's settings: for commands that need nothing else."""
     reader = Reader(environment)
     settings = _database(reader)
+    reader.finish()
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """What backups need: the database itself, Postgres's programs, and where they are checked."""
+
+    database: DatabaseSettings
+    programs: Path | None
+    """The folder of pg_dump and pg_restore; None: they are on the path."""
+    scratch_url: Secret | None
+    """A server where a backup may be loaded to be checked; None: the database's own."""
+
+
+def read_backup(environment: Mapping[str, str]) -> BackupSettings:
+    """Only what backups need. A pooler in transaction mode cannot be dumped through, nor restored."""
+    reader = Reader(environment)
+    programs = reader.optional_text("POSTGRES_BIN")
+    scratch_url = reader.optional_url("BACKUP_SCRATCH_URL", "postgresql", "postgres")
+    settings = BackupSettings(
+        _database(reader),
+        None if programs is None else Path(programs),
+        None if scratch_url is None else Secret(scratch_url),
+    )
+    if settings.programs is not None and not settings.programs.is_dir():
+        reader.fault("POSTGRES_BIN", "must be the folder with pg_dump and pg_restore")
+    if settings.database.pooler is Pooler.TRANSACTION:
+        reader.fault(
+            "DATABASE_POOLER",
+            "is set: back up and restore at Postgres itself, with its own DATABASE_URL and without DATABASE_POOLER",
+        )
     reader.finish()
     return settings
 

@@ -23,7 +23,14 @@ from writer.db.models.entitlements import (
     Outbox,
     RelayLease,
 )
-from writer.db.models.operations import AskedLogLevel, AuditLog, IdempotentRequest, RecomputeJob, WebhookEvent
+from writer.db.models.operations import (
+    AskedLogLevel,
+    AuditLog,
+    Backup,
+    IdempotentRequest,
+    RecomputeJob,
+    WebhookEvent,
+)
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
 from writer.db.models.stripe import (
     EventCursor,
@@ -39,6 +46,7 @@ __all__ = [
     "App",
     "AskedLogLevel",
     "AuditLog",
+    "Backup",
     "Base",
     "CatalogVersion",
     "CheckoutRequest",
