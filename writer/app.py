@@ -15,6 +15,7 @@ from common.clock import Clock, SystemClock
 from common.http import middleware
 from common.listening import listening
 from common.redis_nodes import Nodes
+from writer import sequences
 from writer.admin.assembly import operators_routes
 from writer.admin.log_level import LogLevelRoutes
 from writer.admin.reconcile import ReconcileRoutes
@@ -198,6 +199,7 @@ async def _look_at_the_database(core: _Core) -> None:
     """Before anything can be given a revision: is this the database that the epochs began in?"""
     try:
         await core.lineage.check()
+        await sequences.set_forward(core.engine)
     except DATABASE_FAULTS as error:
         # The writer starts all the same and is not ready; the relay goes on asking once a second.
         _log.warning("the database is away at the start error=%s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""Which backups were made, and when they were verified."""
+"""Which backups were made, and when they were verified; rows of projects that were loaded, and not made here, say so."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,6 +29,25 @@ def upgrade() -> None:
         comment="A row for each backup that was made, whether its file is still there or not; the writer's metrics read it.",
     )
 
+    # A project is made at revision 0. One that is inserted with another comes out of a dump of data alone, whose tables
+    # are still the same: its home is nowhere, and it gets a new epoch before it is given a revision.
+    op.execute("""
+    CREATE FUNCTION projects_loaded() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    BEGIN
+        NEW.home_oid := 0;
+        RETURN NEW;
+    END $$
+    """)
+    op.execute("""
+    CREATE TRIGGER loaded BEFORE INSERT ON projects FOR EACH ROW WHEN (NEW.revision <> 0)
+    EXECUTE FUNCTION projects_loaded()
+    """)
+    op.execute(
+        "COMMENT ON FUNCTION projects_loaded() IS 'A project that is loaded with a history gets a new epoch first'"
+    )
+
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER loaded ON projects")
+    op.execute("DROP FUNCTION projects_loaded()")
     op.drop_table("backups")
