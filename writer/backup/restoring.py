@@ -154,7 +154,11 @@ async def _refuse_over_something(engine: AsyncEngine, name: str) -> None:
 
 
 def _told(rows: Sequence[Any]) -> list[str]:
-    return [f"{row['name'] or 'a session'} of {row['role']} at {row['address'] or 'this machine'}" for row in rows]
+    return [
+        f"{row['name'] or 'a session'} of {row['role']} at {row['address'] or 'this machine'}, "
+        f"connections: {row['count']}"
+        for row in rows
+    ]
 
 
 def _nobody() -> None:
@@ -162,12 +166,14 @@ def _nobody() -> None:
 
 
 _OURS: Final = """
-SELECT application_name AS name, usename::text AS role, host(client_addr) AS address FROM pg_stat_activity
-WHERE datname = $1 AND application_name LIKE 'billing-%' AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 20
+SELECT application_name AS name, usename::text AS role, host(client_addr) AS address, count(*) FROM pg_stat_activity
+WHERE datname = $1 AND application_name LIKE 'billing-%' AND pid <> pg_backend_pid()
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 20
 """
 _ANYBODY: Final = """
-SELECT application_name AS name, usename::text AS role, host(client_addr) AS address FROM pg_stat_activity
-WHERE datname = ANY($1::text[]) AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 20
+SELECT application_name AS name, usename::text AS role, host(client_addr) AS address, count(*) FROM pg_stat_activity
+WHERE datname = ANY($1::text[]) AND pid <> pg_backend_pid()
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 20
 """
 _SETTINGS: Final = """
 SELECT r.rolname::text AS role, unnest(s.setconfig) AS setting
