@@ -67,6 +67,7 @@ from writer.relay.metrics import RelayMetrics
 from writer.relay.presence import Presences
 from writer.relay.project_snapshot import ProjectSnapshots
 from writer.relay.station import RelaySettings, RelayStation
+from writer.retention import Retention
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
@@ -152,6 +153,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         background.start("log levels", FollowedLevels(core.operations.log_levels).run)
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
+        background.start("retention", Retention(core.engine, settings.retention, core.clock, core.registry).run)
         address = await stack.enter_async_context(listening(app, settings.listen))
         stack.callback(changes.end)
         _log.info("writer listening address=%s instance=%s", address, settings.instance)

@@ -17,6 +17,7 @@ _DAY = 24 * _HOUR
 _LIVE_RPS = 10  # Stripe allows 25 writes a second in some live accounts; the apps on the same account need theirs
 _TEST_RPS = 5
 _SWEEP_EVERY = 300.0
+_EVENTS_KEPT = 90 * _DAY
 
 
 class Pooler(StrEnum):
@@ -71,6 +72,15 @@ class GraceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """For how long rows are kept that nobody needs any more. Seconds; None: for ever."""
+
+    events: float
+    """Stripe's events, after they were worked on, and checkouts, after they expired."""
+    history: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that the writer is told from outside."""
 
@@ -90,6 +100,7 @@ class Settings:
     log_format: LogFormat
     tracing: bool
     """Whether spans are sent; where to, OpenTelemetry's own variables say."""
+    retention: RetentionSettings
     proxies: tuple[Network, ...] = ()
     """Of whom it is believed what they say of the client: X-Forwarded-For and X-Forwarded-Proto."""
 
@@ -112,6 +123,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
         log_format=reader.choice("LOG_FORMAT", LogFormat, LogFormat.AUTO),
         tracing=tracing.read_enabled(reader),
+        retention=RetentionSettings(
+            # Stripe's own list reaches back 30 days: what is on it must be known here.
+            events=reader.duration("EVENTS_KEPT", _EVENTS_KEPT, least=35 * _DAY),
+            history=reader.optional_duration("HISTORY_KEPT", least=90 * _DAY),
+        ),
         proxies=reader.networks("TRUSTED_PROXIES"),
     )
     reader.finish()

@@ -29,6 +29,7 @@ from writer.db.models.operations import (
     Backup,
     IdempotentRequest,
     RecomputeJob,
+    Retention,
     WebhookEvent,
 )
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
@@ -75,6 +76,7 @@ __all__ = [
     "ReconcileRun",
     "Refund",
     "RelayLease",
+    "Retention",
     "StripeCustomer",
     "StripeObject",
     "StripePace",

@@ -171,3 +171,22 @@ class Backup(Base):
     verified_at: Mapped[datetime | None] = mapped_column(
         comment="When it was last restored into a scratch database and found equal; null: never"
     )
+
+
+class Retention(Base):
+    """How far one kind of old rows was removed."""
+
+    __tablename__ = "retention"
+    __table_args__ = (
+        {
+            "comment": "A row for each kind of rows that grow old. Whoever holds its lock removes the next few, so one writer at a time."
+        },
+    )
+
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="What is removed by this pass")
+    cursor: Mapped[str] = mapped_column(
+        server_default="", comment="The last one that was looked at; empty: a pass begins"
+    )
+    removed: Mapped[int] = mapped_column(server_default="0", comment="Rows, by this and all earlier passes")
+    next_at: Mapped[Recorded]
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When the last whole pass ended")
