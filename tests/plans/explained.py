@@ -60,6 +60,7 @@ def explain(
 
     `analyze`: it is carried out.
     """
+    connection.prepare_threshold = None  # the only prepared statement is ours
     connection.execute("DEALLOCATE ALL")
     try:
         connection.execute(f"PREPARE asked AS {found.sql}".encode())
