@@ -15,6 +15,7 @@ from common.clock import Clock, SystemClock
 from common.http import middleware
 from common.listening import listening
 from common.redis_nodes import Nodes
+from writer import sequences
 from writer.admin.assembly import operators_routes
 from writer.admin.log_level import LogLevelRoutes
 from writer.admin.reconcile import ReconcileRoutes
@@ -66,6 +67,7 @@ from writer.relay.metrics import RelayMetrics
 from writer.relay.presence import Presences
 from writer.relay.project_snapshot import ProjectSnapshots
 from writer.relay.station import RelaySettings, RelayStation
+from writer.retention import Retention
 from writer.settings import Settings
 from writer.snapshot import SnapshotHandler
 from writer.supervision import DATABASE_FAULTS, SPREAD
@@ -151,6 +153,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         background.start("log levels", FollowedLevels(core.operations.log_levels).run)
         background.start("recompute jobs", _jobs(core, pipeline).run)
         background.start("use of keys", core.auth.run)
+        background.start("retention", Retention(core.engine, settings.retention, core.clock, core.registry).run)
         address = await stack.enter_async_context(listening(app, settings.listen))
         stack.callback(changes.end)
         _log.info("writer listening address=%s instance=%s", address, settings.instance)
@@ -198,6 +201,7 @@ async def _look_at_the_database(core: _Core) -> None:
     """Before anything can be given a revision: is this the database that the epochs began in?"""
     try:
         await core.lineage.check()
+        await sequences.set_forward(core.engine)
     except DATABASE_FAULTS as error:
         # The writer starts all the same and is not ready; the relay goes on asking once a second.
         _log.warning("the database is away at the start error=%s", type(error).__name__)

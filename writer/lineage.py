@@ -46,18 +46,18 @@ class LineageKeeper:
     async def check(self) -> None:
         """Compare the database with what is recorded of it; where they differ, every project gets a new epoch."""
         async with self._asking.connect() as connection:
-            identity = await _identity(connection)
-            if await _is_recorded(connection, identity):
+            found = await identity(connection)
+            if await _is_recorded(connection, found):
                 return
         async with self._engine.begin() as connection:
-            risen = await _renew(connection, identity)
+            risen = await _renew(connection, found)
         if risen:
-            _log.warning("new epochs began: the database is another one projects=%d identity=%s", risen, identity)
+            _log.warning("new epochs began: the database is another one projects=%d identity=%s", risen, found)
             self._risen("lineage")
 
     async def stands_on(self, connection: AsyncConnection) -> bool:
         """Whether what `connection` leads to is the database that its epochs began in. `connection`: AUTOCOMMIT."""
-        return await _is_recorded(connection, await _identity(connection))
+        return await _is_recorded(connection, await identity(connection))
 
     async def raise_epoch(self, project_id: int, above: Position, seen_in: str) -> bool:
         """Begin a new epoch of one project: `above` was seen in `redis`, `sidecar` or `changes`, and is not committed.
@@ -95,7 +95,8 @@ class LineageKeeper:
         self._on_rise()
 
 
-async def _identity(connection: AsyncConnection) -> str:
+async def identity(connection: AsyncConnection) -> str:
+    """Which database a connection leads to: cluster, timeline and database. `connection`: AUTOCOMMIT."""
     system = await _told(connection, "SELECT system_identifier::text FROM pg_control_system()")
     timeline = await _told(connection, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
     database = await _told(connection, "SELECT oid::text FROM pg_database WHERE datname = current_database()")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
+from pathlib import Path
 from socket import gethostname
 
 from common import tracing
@@ -16,6 +17,7 @@ _DAY = 24 * _HOUR
 _LIVE_RPS = 10  # Stripe allows 25 writes a second in some live accounts; the apps on the same account need theirs
 _TEST_RPS = 5
 _SWEEP_EVERY = 300.0
+_EVENTS_KEPT = 90 * _DAY
 
 
 class Pooler(StrEnum):
@@ -70,6 +72,15 @@ class GraceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """For how long rows are kept that nobody needs any more. Seconds; None: for ever."""
+
+    events: float
+    """Stripe's events, after they were worked on, and checkouts, after they expired."""
+    history: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that the writer is told from outside."""
 
@@ -89,6 +100,7 @@ class Settings:
     log_format: LogFormat
     tracing: bool
     """Whether spans are sent; where to, OpenTelemetry's own variables say."""
+    retention: RetentionSettings
     proxies: tuple[Network, ...] = ()
     """Of whom it is believed what they say of the client: X-Forwarded-For and X-Forwarded-Proto."""
 
@@ -111,6 +123,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         log_level=reader.choice("LOG_LEVEL", LogLevel, LogLevel.INFO),
         log_format=reader.choice("LOG_FORMAT", LogFormat, LogFormat.AUTO),
         tracing=tracing.read_enabled(reader),
+        retention=RetentionSettings(
+            # Stripe's own list reaches back 30 days: what is on it must be known here.
+            events=reader.duration("EVENTS_KEPT", _EVENTS_KEPT, least=35 * _DAY),
+            history=reader.optional_duration("HISTORY_KEPT", least=90 * _DAY),
+        ),
         proxies=reader.networks("TRUSTED_PROXIES"),
     )
     reader.finish()
@@ -153,6 +170,38 @@ def read_database(environment: Mapping[str, str]) -> DatabaseSettings:
     """Only the database's settings: for commands that need nothing else."""
     reader = Reader(environment)
     settings = _database(reader)
+    reader.finish()
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """What backups need: the database itself, Postgres's programs, and where they are checked."""
+
+    database: DatabaseSettings
+    programs: Path | None
+    """The folder of pg_dump and pg_restore; None: they are on the path."""
+    scratch_url: Secret | None
+    """A server where a backup may be loaded to be checked; None: the database's own."""
+
+
+def read_backup(environment: Mapping[str, str]) -> BackupSettings:
+    """Only what backups need. A pooler in transaction mode cannot be dumped through, nor restored."""
+    reader = Reader(environment)
+    programs = reader.optional_text("POSTGRES_BIN")
+    scratch_url = reader.optional_url("BACKUP_SCRATCH_URL", "postgresql", "postgres")
+    settings = BackupSettings(
+        _database(reader),
+        None if programs is None else Path(programs),
+        None if scratch_url is None else Secret(scratch_url),
+    )
+    if settings.programs is not None and not settings.programs.is_dir():
+        reader.fault("POSTGRES_BIN", "must be the folder with pg_dump and pg_restore")
+    if settings.database.pooler is Pooler.TRANSACTION:
+        reader.fault(
+            "DATABASE_POOLER",
+            "is set: back up and restore at Postgres itself, with its own DATABASE_URL and without DATABASE_POOLER",
+        )
     reader.finish()
     return settings
 

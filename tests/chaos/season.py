@@ -22,7 +22,7 @@ from tests.chaos.commits import Reader
 from tests.chaos.ending import Acknowledged, crashes, ending
 from tests.chaos.faults import KINDS, Fault, Ground
 from tests.chaos.observer import Observed, Observer
-from tests.chaos.plant import PlantConfig
+from tests.chaos.plant import SIDECARS, PlantConfig, SidecarKind
 from tests.chaos.rolling import Rolled, roll
 from tests.lives.goods import PROJECTS
 from tests.lives.town import Town
@@ -118,7 +118,9 @@ def _drawn(kinds: list[Fault], most: int) -> Sequence[Fault]:
 
 
 @asynccontextmanager
-async def opened(config: SeasonConfig) -> AsyncIterator[tuple[Ground, StripeStandIn]]:
+async def opened(
+    config: SeasonConfig, *, writers: int = 2, kinds: Sequence[SidecarKind] = SIDECARS
+) -> AsyncIterator[tuple[Ground, StripeStandIn]]:
     """Stripe, the plant, its projects and sidecars, in step."""
     async with AsyncExitStack() as stack:
         port = free_port()
@@ -131,12 +133,12 @@ async def opened(config: SeasonConfig) -> AsyncIterator[tuple[Ground, StripeStan
         standin.faults.reseed(config.seed)
         for rule in _ON_THE_WAY:
             standin.faults.add(replace(rule))
-        plant = await stack.enter_async_context(plants.running(PlantConfig(config.folder, standin.url, balancer=port)))
+        plant = await stack.enter_async_context(plants.running(PlantConfig(config.folder, standin.url, writers, port)))
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
         api = WriterApi(http, [plant.balancer.url], Random(f"{config.seed}:api"))
         billing = Billing(Town(standin, http), api, config.seed, config.acts_per_second)
         await billing.open()
-        await plants.add_sidecars(plant, {project: api.keys[project] for project in PROJECTS})
+        await plants.add_sidecars(plant, {project: api.keys[project] for project in PROJECTS}, kinds)
         reader = Reader(plant.database_url, PROJECTS)
         stack.push_async_callback(reader.leave)
         await reader.look()

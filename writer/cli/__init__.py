@@ -4,6 +4,7 @@ from typing import Final
 
 import click
 
+from writer.cli.backups import backup, restore, verify_backup
 from writer.cli.catalogue import catalog
 from writer.cli.claims import claim, unassigned
 from writer.cli.database import check_settings, migrate
@@ -64,6 +65,9 @@ for _command in (
     claim,
     stripe,
     import_,
+    backup,
+    verify_backup,
+    restore,
     migrate,
     check_settings,
 ):

@@ -70,7 +70,7 @@ def on_ground(work: Callable[[Ground], Awaitable[T]]) -> T:
     except Problem as problem:
         fail(problem.detail, status=Exit.USAGE)
     except DATABASE_FAULTS as error:
-        fail(_database_words(error))
+        fail(database_words(error))
 
 
 def told(read: Callable[[Any], T]) -> T:
@@ -130,7 +130,8 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, none: 
     Console(file=stream, width=None if stream.isatty() else 200, highlight=False, markup=False).print(table)
 
 
-def _database_words(error: BaseException) -> str:
+def database_words(error: BaseException) -> str:
+    """One of DATABASE_FAULTS, in words that hold no secret."""
     # The driver's own words may hold the connection's URL; its kind and the database's code do not.
     code = getattr(getattr(error, "orig", error), "sqlstate", None)
     if code == "42P01":

@@ -206,8 +206,11 @@ SELECT id, user_ref, feature_code, value, valid_from, valid_to, reason FROM manu
 
 _FIND: Final = text("""
 SELECT g.id, u.user_id, g.feature_code, g.value FROM manual_grants g JOIN users u ON u.id = g.user_ref
-WHERE u.project_id = :project_id AND (g.id = CAST(:id AS bigint)
-    OR (u.user_id = CAST(:user_id AS text) AND g.feature_code = CAST(:feature AS text)))
+WHERE u.project_id = :project_id AND g.id IN (
+    SELECT CAST(:id AS bigint)
+    UNION ALL SELECT m.id FROM users w JOIN manual_grants m ON m.user_ref = w.id
+    WHERE w.project_id = :project_id AND w.user_id = CAST(:user_id AS text)
+        AND m.feature_code = CAST(:feature AS text))
 """)
 
 _REVOKE: Final = text("""

@@ -13,6 +13,7 @@ from writer.auth import Authenticator
 from writer.db.readings import Readings
 from writer.event_counts import EventCounts
 from writer.recompute import Recompute
+from writer.telemetry.backups import BackupTimes
 from writer.telemetry.process import ProcessMetrics
 from writer.telemetry.projects import ProjectCounts
 from writer.telemetry.redis import RedisStatistics
@@ -41,3 +42,4 @@ def observe(observed: Observed, app: web.Application, redis: Nodes, background: 
     background.start("event counts", EventCounts(observed.readings, registry).run)
     background.start("project counts", ProjectCounts(observed.readings, registry).run)
     background.start("redis statistics", RedisStatistics(redis, registry).run)
+    background.start("backup times", BackupTimes(observed.readings, registry).run)

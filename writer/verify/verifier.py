@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from common import document as documents
-from common.document import DocumentError, digest_of
 from common.identifiers import ProjectId
 from common.position import Position
 from writer.cache.copy import CacheCopy
@@ -13,6 +11,7 @@ from writer.relay.heads import Head, Standing
 from writer.relay.presence import Presence
 from writer.relay.project_relay import CacheFaultError
 from writer.relay.project_snapshot import ProjectSnapshots
+from writer.verify.postgres_side import compare_documents
 from writer.verify.redis_side import RedisSide, Tell, rounds
 from writer.verify.report import Kind, Place, Report
 from writer.verify.sidecar_side import judge_presences
@@ -58,7 +57,8 @@ class Verifier:
         """Everything of one project. The database's faults are raised; Redis's are findings."""
         head = await self._heads.read(project_id)
         report = Report(head.project, head.standing)
-        await self._postgres(project_id, report)
+        async with self._snapshots.open(project_id) as snapshot:
+            await compare_documents(snapshot, report)
         try:
             await self._standing(project_id, report)
             await self._redis.catalogue(project_id, report)
@@ -67,27 +67,6 @@ class Verifier:
         except CacheFaultError as error:
             report.found(Place.REDIS, Kind.UNREACHABLE, "Redis", str(error))
         return report
-
-    async def _postgres(self, project_id: int, report: Report) -> None:
-        """Every document against its own digest, and all of them against the project's."""
-        count = digest = 0
-        async with self._snapshots.open(project_id) as snapshot:
-            async for chunk in snapshot.documents(with_empty=False):
-                for row in chunk:
-                    count, digest = count + 1, digest ^ row.digest
-                    try:
-                        own = digest_of(documents.decode(row.data))
-                    except DocumentError as error:
-                        report.found(Place.POSTGRES, Kind.UNREADABLE, f"user {row.user_id}", str(error))
-                        continue
-                    if own != row.digest:
-                        report.found(Place.POSTGRES, Kind.DIGEST, f"user {row.user_id}", f"at {row.position.token}")
-            head = snapshot.head
-        if (count, digest) != (head.count, head.digest):
-            detail = (
-                f"{count} documents, {head.count} are counted" if count != head.count else "not that of its documents"
-            )
-            report.found(Place.POSTGRES, Kind.DIGEST, "project", detail)
 
     async def _standing(self, project_id: int, report: Report) -> None:
         """What Redis says that it holds, and the change log, once they have had time to catch up."""

@@ -47,6 +47,8 @@ def _settings() -> set[str]:
     with suppress(SettingsError):
         writer_settings.read(writer)
     with suppress(SettingsError):
+        writer_settings.read_backup(writer)
+    with suppress(SettingsError):
         SidecarSettings.from_mapping(sidecar)
     return writer.asked | sidecar.asked
 

@@ -23,7 +23,15 @@ from writer.db.models.entitlements import (
     Outbox,
     RelayLease,
 )
-from writer.db.models.operations import AskedLogLevel, AuditLog, IdempotentRequest, RecomputeJob, WebhookEvent
+from writer.db.models.operations import (
+    AskedLogLevel,
+    AuditLog,
+    Backup,
+    IdempotentRequest,
+    RecomputeJob,
+    Retention,
+    WebhookEvent,
+)
 from writer.db.models.projects import ApiKey, App, Lineage, Project, User
 from writer.db.models.stripe import (
     EventCursor,
@@ -39,6 +47,7 @@ __all__ = [
     "App",
     "AskedLogLevel",
     "AuditLog",
+    "Backup",
     "Base",
     "CatalogVersion",
     "CheckoutRequest",
@@ -67,6 +76,7 @@ __all__ = [
     "ReconcileRun",
     "Refund",
     "RelayLease",
+    "Retention",
     "StripeCustomer",
     "StripeObject",
     "StripePace",

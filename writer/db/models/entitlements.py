@@ -66,7 +66,6 @@ class Entitlement(Base):
         PrimaryKeyConstraint("user_ref", "revision", "position"),
         CheckConstraint("source IN ('subscription', 'purchase', 'manual')", name="source"),
         Index("ix_entitlements_project_id_user_id", "project_id", "user_id"),
-        Index("ix_entitlements_project_id_feature_code", "project_id", "feature_code"),
         {
             "comment": "Current rows only, the same that documents.body holds. It grants while valid_from <= now < valid_to."
         },

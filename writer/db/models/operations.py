@@ -150,3 +150,43 @@ class AskedLogLevel(Base):
     until: Mapped[datetime | None] = mapped_column(comment="null: until it is taken back")
     actor: Mapped[str]
     set_at: Mapped[Recorded]
+
+
+class Backup(Base):
+    """A backup that was made of this database."""
+
+    __tablename__ = "backups"
+    __table_args__ = (
+        {
+            "comment": "A row for each backup that was made, whether its file is still there or not; the writer's metrics read it."
+        },
+    )
+
+    id: Mapped[RowId]
+    made_at: Mapped[datetime] = mapped_column(comment="Which moment it shows")
+    file: Mapped[str] = mapped_column(comment="Its name in the folder of backups")
+    size: Mapped[int] = mapped_column(comment="Bytes")
+    sha256: Mapped[str] = mapped_column(unique=True)
+    schema_revision: Mapped[str | None]
+    verified_at: Mapped[datetime | None] = mapped_column(
+        comment="When it was last restored into a scratch database and found equal; null: never"
+    )
+
+
+class Retention(Base):
+    """How far one kind of old rows was removed."""
+
+    __tablename__ = "retention"
+    __table_args__ = (
+        {
+            "comment": "A row for each kind of rows that grow old. Whoever holds its lock removes the next few, so one writer at a time."
+        },
+    )
+
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="What is removed by this pass")
+    cursor: Mapped[str] = mapped_column(
+        server_default="", comment="The last one that was looked at; empty: a pass begins"
+    )
+    removed: Mapped[int] = mapped_column(server_default="0", comment="Rows, by this and all earlier passes")
+    next_at: Mapped[Recorded]
+    finished_at: Mapped[datetime | None] = mapped_column(comment="When the last whole pass ended")

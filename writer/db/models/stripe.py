@@ -131,7 +131,6 @@ class ReconcileFinding(Base):
         CheckConstraint(
             "finding IN ('repaired', 'unknown_in_stripe', 'unknown_here', 'unassigned', 'failed')", name="finding"
         ),
-        Index("ix_reconcile_findings_object_id", "object_id"),
         {"comment": "What a run's report is made of; the counts are the run's."},
     )
 

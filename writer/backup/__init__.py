@@ -1,0 +1,1 @@
+"""Backups of the database: made, checked and loaded again by Postgres's own programs."""
