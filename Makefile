@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-browser
-.PHONY: pictures test-protocols test-engines metrics-docs lock clean
+.PHONY: pictures test-protocols test-engines test-monitoring monitoring-check metrics-docs dashboard lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ POSTGRES_BIN ?= /usr/lib/postgresql/15/bin
 SEEDS ?= 2000
 
 help: ## List these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Play the main job in the terminal: from a payment to a changed answer
 	@$(BIN)/python -m sandbox.demo
@@ -89,6 +89,15 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 	@TOOLS=required SANDBOX_REDIS_BIN="$$(command -v $(REDIS_SERVER))" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_REDIS)
 	@echo "== engines: $$($(POSTGRES_BIN)/postgres --version)"
 	@TOOLS=required SANDBOX_POSTGRES_BIN="$(POSTGRES_BIN)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_POSTGRES)
+
+test-monitoring: $(READY) ## Test alerts and dashboard with promtool (needs Prometheus)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/monitoring
+
+monitoring-check: $(READY) ## Ask a real Prometheus beside a running stack each panel and alert (needs Prometheus)
+	@$(BIN)/python -m tests.contract.monitoring
+
+dashboard: $(READY) ## Write charts/billing-writer/files/dashboard.json anew from its panels
+	@$(BIN)/python -m tests.contract.monitoring.dashboard
 
 metrics-docs: $(READY) ## Write docs/metrics.md anew from the code
 	@$(BIN)/python -m tests.contract.docs.metrics

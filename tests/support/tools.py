@@ -68,6 +68,9 @@ TOOLS: Final[Mapping[str, Tool]] = {
     "pgbouncer": Tool(
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
     ),
+    "promtool": Tool(
+        program("promtool"), "install Prometheus (Debian, Ubuntu: apt-get install prometheus)", "test-monitoring"
+    ),
     "redis-server": Tool(
         program("redis-server"),
         "install Redis 7 with TLS (Debian, Ubuntu: apt-get install redis-server)",
