@@ -4,6 +4,9 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+import aiohttp
+from redis.asyncio import Redis
+
 from sandbox.clients import CallError, Endpoint, Json
 from sandbox.stack import RunningApp, Stack
 
@@ -23,6 +26,7 @@ async def live(stack: Stack) -> None:
             await asyncio.sleep(1)
         await _operate(stack, app)
         await _strangers(stack)
+        await _forget(stack, app)
         await stack.kill("redis")
         await asyncio.sleep(2)
         await stack.restart("redis")
@@ -55,7 +59,8 @@ async def _ask(app: RunningApp, user: str) -> None:
 async def _watch(app: RunningApp) -> None:
     """An open event stream."""
     endpoint = app.sidecar.answers
-    async with endpoint.session.get(f"{endpoint.url}/api/v1/stream", params={"user_id": "user-0"}) as stream:
+    url, never = f"{endpoint.url}/api/v1/stream", aiohttp.ClientTimeout(total=None)
+    async with endpoint.session.get(url, params={"user_id": "user-0"}, timeout=never) as stream:
         async for _ in stream.content:
             pass
 
@@ -63,10 +68,20 @@ async def _watch(app: RunningApp) -> None:
 async def _operate(stack: Stack, app: RunningApp) -> None:
     grant = {"project_id": app.app.project, "user_id": "user-0", "feature": "themes", "reason": "monitoring"}
     await stack.admin.call("POST", "/api/v1/admin/grant", body=grant)
+    await app.sidecar.check("user-0", "exports")
     run: Json = await stack.admin.call("POST", "/api/v1/admin/reconcile", body={"full": True})
     async with asyncio.timeout(30):
-        while (await stack.admin.call("GET", f"/api/v1/admin/reconcile/{run['id']}"))["finished_at"] is None:
+        while (await stack.admin.call("GET", f"/api/v1/admin/reconcile/{run['run_id']}"))["finished_at"] is None:
             await asyncio.sleep(0.2)
+
+
+async def _forget(stack: Stack, app: RunningApp) -> None:
+    """Somebody deletes a document at Redis, as the guide for operators says."""
+    redis = Redis.from_url(stack.redis.url)
+    try:
+        await redis.delete(f"entitlements:user-0:{app.app.project}")
+    finally:
+        await redis.aclose()
 
 
 async def _strangers(stack: Stack) -> None:
