@@ -27,6 +27,7 @@ async def live(stack: Stack) -> None:
         await _operate(stack, app)
         await _strangers(stack)
         await _forget(stack, app)
+        await asyncio.sleep(2)
         await stack.kill("redis")
         await asyncio.sleep(2)
         await stack.restart("redis")
