@@ -68,6 +68,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
     "pgbouncer": Tool(
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
     ),
+    "node": Tool(program("node"), "install Node.js 18 or newer (Debian, Ubuntu: apt-get install nodejs)", "test-protocols"),
     "promtool": Tool(
         program("promtool"), "install Prometheus (Debian, Ubuntu: apt-get install prometheus)", "test-monitoring"
     ),

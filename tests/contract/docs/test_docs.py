@@ -152,13 +152,37 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    """Each subcommand of `billing` stands in operating.md."""
-    text = (DOCS / "operating.md").read_text(encoding="utf-8")
+    """Each subcommand of `billing` stands in commands.md."""
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert [name for name in _commands(main, "billing") if name not in text] == []
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+by_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@by_page
 def test_every_link_leads_to_a_file(path: Path) -> None:
     """A relative link names a file or folder that exists."""
     targets = LINK.findall(path.read_text(encoding="utf-8"))
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@by_page
+def test_every_link_leads_to_a_heading(path: Path) -> None:
+    """What stands behind a # is a heading of that page."""
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)\s#]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        if page.suffix == ".md":
+            assert anchor in _anchors(page), f"{target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings: small letters, no marks, hyphens; -1 and so on for what comes again."""
+    found: set[str] = set()
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        found.add(next(one for one in (anchor, *(f"{anchor}-{number}" for number in range(1, 20))) if one not in found))
+    return found

@@ -144,7 +144,7 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         "thresholds": {"mode": "absolute", "steps": steps},
         "mappings": _mappings(panel),
     }
-    if panel.unit in {"none", "reqps", "ops", "s", "percentunit"} and panel.kind == "timeseries":
+    if panel.unit in {"none", "reqps", "ops", "s", "percentunit", "bytes"} and panel.kind == "timeseries":
         shown["min"] = 0 if "Negative" not in panel.words and "ahead" not in panel.words else None
         shown["custom"] = _drawn(panel)
     return shown

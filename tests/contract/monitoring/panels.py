@@ -250,6 +250,8 @@ _POSTGRES: Final = Row(
             {"made": "time() - (max(billing_backup_last_success_timestamp_seconds) > 0)",
              "restored": "time() - (max(billing_backup_last_verified_timestamp_seconds) > 0)"},
             steps=((93_600, AMBER), (259_200, RED)), silent="no backup was ever made"),
+        Panel("Size of the last backup", "It grows with what is sold; a sudden fall is worth a look.", "bytes",
+            {"": "max(billing_backup_last_bytes)"}, silent="no backup was ever made"),
         Panel("Background crashes", "Work that was started again after a crash.", "ops",
             {"{{name}}": _rate("billing_background_crashes_total", "name")}, silent=_FAULTS),
     ),

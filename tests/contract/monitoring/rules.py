@@ -22,6 +22,7 @@ _OF_ALL: Final = frozenset({"job", "instance", "le", "epoch"})
 """What Prometheus, a histogram or an expression itself brings."""
 
 BACKUPS: Final = {
+    "billing_backup_last_bytes": (),
     "billing_backup_last_success_timestamp_seconds": (),
     "billing_backup_last_verified_timestamp_seconds": (),
 }

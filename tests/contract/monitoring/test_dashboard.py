@@ -50,7 +50,7 @@ def test_every_panel_explains_itself(written: Any) -> None:
             continue
         assert len(panel["description"]) > 10
         defaults = panel["fieldConfig"]["defaults"]
-        assert defaults["unit"] in {"none", "s", "reqps", "ops", "percentunit"}
+        assert defaults["unit"] in {"none", "s", "reqps", "ops", "percentunit", "bytes"}
         first, *steps = [step["value"] for step in defaults["thresholds"]["steps"]]
         assert first is None
         assert all(a < b for a, b in pairwise(steps))
