@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test lint format types imports unit prove simulate chaos fuzz bench stripe-cli test-api test-browser
-.PHONY: pictures test-protocols test-engines test-monitoring monitoring-check metrics-docs dashboard lock clean
+.PHONY: pictures test-protocols test-engines test-monitoring test-docs monitoring-check metrics-docs dashboard lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,6 +92,9 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 
 test-monitoring: $(READY) ## Test alerts and dashboard with promtool (needs Prometheus)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/monitoring
+
+test-docs: $(READY) ## Test what the documents say: their blocks run, in Python, JavaScript and Go (needs Node.js, Go)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/docs tests/acceptance/test_docs_run.py
 
 monitoring-check: $(READY) ## Ask a real Prometheus beside a running stack each panel and alert (needs Prometheus)
 	@$(BIN)/python -m tests.contract.monitoring
