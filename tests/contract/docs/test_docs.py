@@ -24,6 +24,9 @@ from sidecar.streams import StreamLimits, Streams
 from writer import app as writer_app
 from writer import settings as writer_settings
 from writer.cli import main
+from writer.domain.stripe.kinds import KIND_OF_TYPE
+from writer.gateway.transport import API_VERSION
+from writer.takeover import stripe_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
@@ -157,6 +160,25 @@ def test_every_command_is_documented() -> None:
     assert [name for name in _commands(main, "billing") if name not in text] == []
 
 
+def test_stripes_events_are_those_of_the_code() -> None:
+    """stripe-setup.md names for the endpoint what is applied, no more and no less, and the version that is asked for."""
+    text = (DOCS / "stripe-setup.md").read_text(encoding="utf-8")
+    section = text.partition("## The webhook endpoint")[2].partition("\n## ")[0]
+    named = re.findall(r"`((?:customer|invoice|checkout|charge|refund|product|price)\.[a-z_.]+)`", section)
+    assert sorted(named) == sorted(KIND_OF_TYPE)
+    assert f"`{API_VERSION}`" in section
+
+
+def test_stripes_rights_are_those_that_are_examined() -> None:
+    """stripe-setup.md names each right that `billing stripe doctor` asks for."""
+    text = (DOCS / "stripe-setup.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-Z][A-Za-z ]+) \| (Read|Write) \|", text, re.MULTILINE))
+    written = {name for name, _, _, only in stripe_checks._WRITES if only is None}
+    read = {name for name, _ in stripe_checks._READS} | {name for name, _, _, _ in stripe_checks._WRITES}
+    assert {name for name, right in rows.items() if right == "Write"} == written
+    assert set(rows) == read | {"Entitlements"}
+
+
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 by_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -173,7 +195,7 @@ def test_every_link_leads_to_a_heading(path: Path) -> None:
     """What stands behind a # is a heading of that page."""
     for target, anchor in re.findall(r"\]\((?!https?://)([^)\s#]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
         page = path.parent / target if target else path
-        if page.suffix == ".md":
+        if page.suffix == ".md" and page.exists():
             assert anchor in _anchors(page), f"{target}#{anchor}"
 
 
