@@ -11,7 +11,9 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 DOCS: Final = ROOT / "docs"
 PAGES: Final = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))
 
-_FENCED: Final = re.compile(r"^(?:<!-- (?P<mark>[a-z ]+) -->\n)?```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCED: Final = re.compile(
+    r"^(?:<!-- (?P<mark>[a-z ]+) -->\n)?```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 _PROMPT: Final = re.compile(r"^\$ ")
 _OPERATORS: Final = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<", "(", ")"})
 SHELL: Final = frozenset({"", "sh", "bash"})

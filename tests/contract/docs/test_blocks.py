@@ -24,6 +24,7 @@ from writer.cli import main
 
 BLOCKS: Final = blocks.every()
 COMMANDS: Final = [line for block in BLOCKS for line in blocks.commands(block)]
+NAMED: Final = re.compile(r"(?<![\w.-])((?:billing|sidecar)_[a-z0-9_]+)(?![\w-])")
 FILES: Final = re.compile(r"\.(yaml|csv|dump|sql)$")
 
 
@@ -165,13 +166,13 @@ async def test_metrics_that_are_named_exist() -> None:
     known = [*await rules.known(), "billing_service", "billing_user", "billing_db", "billing_pass", "billing_writer"]
     guides = [blocks.DOCS / f"{name}.md" for name in ("operations", "scaling", "security", "integration")]
     for path in [*guides, *(blocks.DOCS / "runbooks").glob("*.md"), *(blocks.DOCS / "recipes").glob("*.md")]:
-        for name in re.findall(r"(?<![\w.-])((?:billing|sidecar)_[a-z0-9_]+)(?![\w-])", path.read_text(encoding="utf-8")):
+        for name in NAMED.findall(path.read_text(encoding="utf-8")):
             assert any(one.startswith(name.rstrip("_")) for one in known), f"{path.name}: {name}"
 
 
 def test_lines_are_found() -> None:
     """The reader of blocks finds prompts, pipes, comments and containers."""
-    text = '$ billing key list shop # all\n…\n$ docker compose exec -T app billing explain a b | head\n'
+    text = "$ billing key list shop # all\n…\n$ docker compose exec -T app billing explain a b | head\n"
     block = Block(blocks.ROOT / "README.md", 1, "", "", text)
     found = [blocks.inside(line.words) for line in blocks.commands(block)]
     assert found == [("billing", "key", "list", "shop"), ("billing", "explain", "a", "b"), ("head",)]

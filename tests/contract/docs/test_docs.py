@@ -30,6 +30,7 @@ from writer.takeover import stripe_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
+ANCHORED = re.compile(r"\]\((?!https?://)([^)\s#]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)\s#]+)(?:#[^)\s]*)?\)")
 
 
@@ -161,7 +162,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_stripes_events_are_those_of_the_code() -> None:
-    """stripe-setup.md names for the endpoint what is applied, no more and no less, and the version that is asked for."""
+    """stripe-setup.md names for the endpoint what is applied, no more, and the version that is asked for."""
     text = (DOCS / "stripe-setup.md").read_text(encoding="utf-8")
     section = text.partition("## The webhook endpoint")[2].partition("\n## ")[0]
     named = re.findall(r"`((?:customer|invoice|checkout|charge|refund|product|price)\.[a-z_.]+)`", section)
@@ -193,7 +194,7 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
 @by_page
 def test_every_link_leads_to_a_heading(path: Path) -> None:
     """What stands behind a # is a heading of that page."""
-    for target, anchor in re.findall(r"\]\((?!https?://)([^)\s#]*)#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+    for target, anchor in ANCHORED.findall(path.read_text(encoding="utf-8")):
         page = path.parent / target if target else path
         if page.suffix == ".md" and page.exists():
             assert anchor in _anchors(page), f"{target}#{anchor}"

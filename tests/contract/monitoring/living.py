@@ -71,8 +71,9 @@ async def _operate(stack: Stack, app: RunningApp) -> None:
     await stack.admin.call("POST", "/api/v1/admin/grant", body=grant)
     await app.sidecar.check("user-0", "exports")
     run: Json = await stack.admin.call("POST", "/api/v1/admin/reconcile", body={"full": True})
+    path = f"/api/v1/admin/reconcile/{run['run_id']}"
     async with asyncio.timeout(30):
-        while (await stack.admin.call("GET", f"/api/v1/admin/reconcile/{run['run_id']}"))["finished_at"] is None:
+        while (await stack.admin.call("GET", path))["finished_at"] is None:  # noqa: ASYNC110 - the writer's work
             await asyncio.sleep(0.2)
 
 

@@ -18,9 +18,7 @@ def run(*arguments: str | Path) -> str:
     """What promtool said; AssertionError with that where it found a fault."""
     binary = TOOLS["promtool"].find()
     assert binary is not None
-    done = subprocess.run(
-        [binary, *map(str, arguments)], capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
+    done = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=_SECONDS, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

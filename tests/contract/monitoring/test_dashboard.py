@@ -90,5 +90,5 @@ async def test_every_metric_is_shown() -> None:
 
 @pytest.mark.needs("promtool")
 def test_prometheus_understands_every_panel(tmp_path: Path) -> None:
-    """promtool parses each expression, with values in the place of variables."""
+    """Prometheus parses each expression, with values in the place of variables."""
     promtool.check_expressions((dashboard.with_values(expression) for expression in _expressions()), tmp_path)
