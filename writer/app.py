@@ -35,6 +35,7 @@ from writer.checkout.portal import Portal
 from writer.checkout.price_check import PriceCheck
 from writer.checkout.routes import CheckoutRoutes
 from writer.checkout.subscriptions import Subscriptions
+from writer.compression import compression
 from writer.console.assembly import Desk, console
 from writer.console.pages import PREFIX
 from writer.db.engine import create_engine, create_read_engine
@@ -128,7 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         heads = Heads(core.engine, core.relay)
         presences = _relay(core, heads, background)
         changes = ChangesHandler(Backlog(core.engine), heads, core.lineage, core.auth, core.clock)
-        app = web.Application(middlewares=[*behind(settings.proxies), middleware, database_problems])
+        app = web.Application(middlewares=[*behind(settings.proxies), compression, middleware, database_problems])
         app[REPLIES] = Replies(core.engine)
         pipeline = _pipeline(core, stripe, background, stack)
         claims, reconcile = _claims(core, stripe), _reconcile(core, stripe, pipeline, background)

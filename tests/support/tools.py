@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.binaries import MissingServerError, find_postgres, find_redis
+from sandbox.binaries import DEBIAN_POSTGRES, MissingServerError, find_postgres, find_redis
 from tests.support import openfeature_packages
 
 _SBIN: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -56,6 +56,12 @@ def _chromium() -> str | None:
     return next(filter(None, (program(name)() for name in names)), None)
 
 
+def _postgres() -> str | None:
+    """The folder of the newest of Debian's servers: the wheel's speaks no TLS."""
+    found = [folder for folder in DEBIAN_POSTGRES.glob("*/bin") if os.access(folder / "initdb", os.X_OK)]
+    return str(max(found, key=lambda folder: int(folder.parent.name))) if found else None
+
+
 TOOLS: Final[Mapping[str, Tool]] = {
     "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols test-browser"),
     "envoy": Tool(
@@ -70,6 +76,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
     ),
     "node": Tool(program("node"), "install Node.js 18 or newer (Debian, Ubuntu: apt-get install nodejs)", "test-docs"),
+    "postgres": Tool(_postgres, "install Postgres (Debian, Ubuntu: apt-get install postgresql)", "test-engines"),
     "promtool": Tool(
         program("promtool"), "install Prometheus (Debian, Ubuntu: apt-get install prometheus)", "test-monitoring"
     ),
