@@ -65,6 +65,9 @@ TOOLS: Final[Mapping[str, Tool]] = {
     ),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
     "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
+    "operations-guide": Tool(
+        lambda: os.environ.get("OPERATIONS_GUIDE"), "set OPERATIONS_GUIDE to the operations guide's file", "unit"
+    ),
     "pgbouncer": Tool(
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
     ),
