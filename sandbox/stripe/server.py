@@ -116,6 +116,11 @@ class StripeStandIn:
         """Where it answers, prefix included; known once started."""
         return self.ledger.base_url
 
+    @property
+    def port(self) -> int:
+        """Where it listens; known once started."""
+        return int(self._runner.addresses[0][1]) if self._runner is not None else 0
+
     async def start(self) -> None:
         """Load the state, listen, and begin to deliver."""
         if self._file is not None:
@@ -124,8 +129,7 @@ class StripeStandIn:
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.options.host, self.options.port)
         await site.start()
-        port = self._runner.addresses[0][1]
-        self.ledger.base_url = self.options.public_url or f"http://{self.options.host}:{port}{self.options.prefix}"
+        self.ledger.base_url = self.options.public_url or f"http://{self.options.host}:{self.port}{self.options.prefix}"
         self._register_endpoint()
         await self.deliveries.start()
         self._ticker = asyncio.create_task(self._tick(), name="stripe-clock")

@@ -53,6 +53,9 @@ def _sidecar(engine: Engine, table: Table) -> None:
     for service in ("app", "sidecar"):
         with table.row(f"image: {service}") as row:
             containment.ours(engine, service, row)
+    for image in ("writer", "sidecar"):
+        with table.row(f"signals: {image} alone") as row:
+            containment.alone(engine, image, row)
 
 
 def _sandbox(engine: Engine, table: Table) -> None:

@@ -1,8 +1,9 @@
 """What a container may not do, asked of the engine and tried inside."""
 
+import time
 from typing import Any, Final
 
-from tests.docker_smoke.engine import Engine, EngineError
+from tests.docker_smoke.engine import PROJECT, Engine, EngineError
 from tests.docker_smoke.table import Row
 
 SET_ID: Final = "find / -xdev -perm /6000 -type f 2>/dev/null | head"
@@ -59,6 +60,38 @@ def ends(engine: Engine, service: str, row: Row) -> None:
     if state["ExitCode"] != 0 or state["OOMKilled"]:
         row.fail(f"ended with status {state['ExitCode']}")
     row.note = f"after {seconds:.1f} s; {found['Config'].get('StopTimeout')} s are given"
+
+
+def alone(engine: Engine, image: str, row: Row) -> None:
+    """Without Compose and its init, as on Kubernetes: the program is process 1, and either signal ends it in order."""
+    run = f"docker run --detach --label com.docker.compose.project={PROJECT} --network none --read-only --tmpfs /tmp"
+    variables = " ".join(f"--env {name}={value}" for name, value in _NOWHERE[image].items())
+    times = []
+    for number in ("TERM", "INT"):
+        name = engine.must(f"{run} {variables} billing-{image}:local")
+        try:
+            engine.must(f"timeout 30 sh -c 'until docker logs {name} 2>&1 | grep -q listening; do sleep 0.2; done'")
+            began = time.monotonic()
+            status = engine.must(f"docker kill --signal {number} {name} >/dev/null && timeout 40 docker wait {name}")
+            times.append(time.monotonic() - began)
+        finally:
+            engine.must(f"docker rm --force {name}")
+        if status != "0":
+            row.fail(f"ended with status {status} after SIG{number}")
+    row.note = f"after SIGTERM in {times[0]:.1f} s, after SIGINT in {times[1]:.1f} s"
+
+
+# Nothing of this is reached: both start all the same.
+_NOWHERE: Final = {
+    "writer": {
+        "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "STRIPE_SECRET_KEY": "sk_test_smoke",
+        "STRIPE_WEBHOOK_SECRET": "whsec_smoke",
+        "ADMIN_API_KEY": "smoke",
+    },
+    "sidecar": {"SIDECAR_PROJECT": "shop", "REDIS_URL": "redis://127.0.0.1:1/0"},
+}
 
 
 def _loopback_alone(found: dict[str, Any]) -> bool:

@@ -72,6 +72,9 @@ TOOLS: Final[Mapping[str, Tool]] = {
     "go": Tool(program("go"), "install Go (Debian, Ubuntu: apt-get install golang-go)", "test-docs"),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
     "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
+    "operations-guide": Tool(
+        lambda: os.environ.get("OPERATIONS_GUIDE"), "set OPERATIONS_GUIDE to the operations guide's file", "unit"
+    ),
     "pgbouncer": Tool(
         program("pgbouncer"), "install PgBouncer (Debian, Ubuntu: apt-get install pgbouncer)", "test-engines"
     ),
