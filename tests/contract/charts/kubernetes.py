@@ -9,7 +9,7 @@ from kubernetes_validate import utils
 
 from tests.contract.charts.operator_types import TYPES
 
-VERSIONS: Final = ("1.27", "1.29", "1.32", "1.34", "1.37")
+VERSIONS: Final = ("1.25", "1.27", "1.29", "1.32", "1.34", "1.37")
 
 
 def faults(manifest: dict[str, Any], version: str) -> list[str]:

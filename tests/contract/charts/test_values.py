@@ -35,6 +35,13 @@ def test_the_release_is_this_one(chart: str) -> None:
     assert f'\nversion = "{about["appVersion"]}"\n' in _PROJECT.read_text(encoding="utf-8")
 
 
+def test_charts_have_one_version() -> None:
+    """They are released together, and the example asks for none that is newer."""
+    about = [yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text(encoding="utf-8")) for chart in NAMES]
+    assert len({each["version"] for each in about}) == 1
+    assert about[-1]["dependencies"][0]["version"] == f">={about[0]['version']}-0"
+
+
 def test_every_shape_is_used() -> None:
     """None is kept that no value has."""
     used = {leaf.schema.get("shape") for chart in NAMES for leaf in read(chart).leaves()}
