@@ -57,26 +57,14 @@ def _resource(kind: str, spec: Schema) -> Schema:
     return closed(("apiVersion", "kind", "metadata", "spec"), **fixed, metadata=_METADATA, spec=spec)
 
 
+def _monitor(kind: str, endpoints: str) -> Schema:
+    many = {endpoints: listed(closed(("port",), **_SCRAPE), minItems=1)}
+    spec = closed(("selector", endpoints), jobLabel=text(), selector=_SELECTOR, namespaceSelector=_NAMESPACES, **many)
+    return _resource(kind, spec)
+
+
 TYPES: Final = {
-    "ServiceMonitor": _resource(
-        "ServiceMonitor",
-        closed(
-            ("selector", "endpoints"),
-            jobLabel=text(),
-            selector=_SELECTOR,
-            namespaceSelector=_NAMESPACES,
-            endpoints=listed(closed(("port",), **_SCRAPE), minItems=1),
-        ),
-    ),
-    "PodMonitor": _resource(
-        "PodMonitor",
-        closed(
-            ("selector", "podMetricsEndpoints"),
-            jobLabel=text(),
-            selector=_SELECTOR,
-            namespaceSelector=_NAMESPACES,
-            podMetricsEndpoints=listed(closed(("port",), **_SCRAPE), minItems=1),
-        ),
-    ),
+    "ServiceMonitor": _monitor("ServiceMonitor", "endpoints"),
+    "PodMonitor": _monitor("PodMonitor", "podMetricsEndpoints"),
     "PrometheusRule": _resource("PrometheusRule", closed(("groups",), groups=listed(_GROUP, minItems=1))),
 }
