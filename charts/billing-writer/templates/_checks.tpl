@@ -90,12 +90,15 @@
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- $faults = append $faults "ingress.hosts is empty: which name do clients ask for?" -}}
 {{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- $faults = append $faults "httpRoute.parentRefs is empty: which gateway leads here?" -}}
+{{- end -}}
 {{- with .Values.networkPolicy -}}
 {{- if and .enabled (or .from.ingress .from.apps .from.prometheus) -}}
 {{- if not .from.apps -}}
 {{- $faults = append $faults "networkPolicy.from.apps is empty while others are named: sidecars and apps would be cut off" -}}
 {{- end -}}
-{{- if and $.Values.ingress.enabled (not .from.ingress) -}}
+{{- if and (or $.Values.ingress.enabled $.Values.httpRoute.enabled) (not .from.ingress) -}}
 {{- $faults = append $faults "networkPolicy.from.ingress is empty while others are named: Stripe's webhooks would be cut off" -}}
 {{- end -}}
 {{- if and $.Values.monitoring.serviceMonitor.enabled (not .from.prometheus) -}}

@@ -41,25 +41,22 @@ def app(charts: Charts) -> Render:
     return render
 
 
-@pytest.fixture(scope="session")
-def refused(writer: Render) -> Refuse:
-    """What Helm says where it takes values of the writer not."""
-
+def _refusing(render: Render) -> Refuse:
     def refuse(**values: Any) -> str:
         with pytest.raises(helm.HelmError) as caught:
-            writer(**values)
+            render(**values)
         return str(caught.value)
 
     return refuse
+
+
+@pytest.fixture(scope="session")
+def refused(writer: Render) -> Refuse:
+    """What Helm says where it takes values of the writer not."""
+    return _refusing(writer)
 
 
 @pytest.fixture(scope="session")
 def sidecar_refused(app: Render) -> Refuse:
     """What Helm says where it takes values of a sidecar not."""
-
-    def refuse(**values: Any) -> str:
-        with pytest.raises(helm.HelmError) as caught:
-            app(**values)
-        return str(caught.value)
-
-    return refuse
+    return _refusing(app)

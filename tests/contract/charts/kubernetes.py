@@ -7,13 +7,13 @@ from typing import Any, Final
 from jsonschema_rs import Draft202012Validator, Registry
 from kubernetes_validate import utils
 
-from tests.contract.charts.operator_types import TYPES
+from tests.contract.charts.custom_resources import TYPES
 
-VERSIONS: Final = ("1.27", "1.29", "1.32", "1.34", "1.37")
+VERSIONS: Final = ("1.25", "1.27", "1.29", "1.32", "1.34", "1.37")
 
 
 def faults(manifest: dict[str, Any], version: str) -> list[str]:
-    """All that a release of Kubernetes, or Prometheus's operator, would not take."""
+    """All that a release of Kubernetes, or of what is installed beside it, would not take."""
     return list(_faults(json.dumps(manifest, sort_keys=True), version))
 
 
@@ -27,7 +27,7 @@ def _faults(text: str, version: str) -> tuple[str, ...]:
 
 @cache
 def _validator(api_version: str, kind: str, version: str) -> Draft202012Validator:
-    if api_version.startswith("monitoring.coreos.com/"):
+    if kind in TYPES:
         return Draft202012Validator(TYPES[kind])
     group, _, release = api_version.rpartition("/")
     name = "-".join(filter(None, (kind.lower(), group.split(".")[0], release)))

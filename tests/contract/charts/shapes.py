@@ -79,13 +79,18 @@ _PEER: Final = {
     ),
     "minProperties": 1,
 }
+_PATH: Final = closed(("path",), path=text("/.*"), pathType={"enum": ["Exact", "Prefix", "ImplementationSpecific"]})
 _INGRESS_HOST: Final = closed(
-    ("host",),
-    host=text(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?"),
-    paths=listed(
-        closed(("path",), path=text("/.*"), pathType={"enum": ["Exact", "Prefix", "ImplementationSpecific"]}),
-        minItems=1,
-    ),
+    ("host",), host=text(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?"), paths=listed(_PATH, minItems=1)
+)
+_GATEWAY: Final = closed(
+    ("name",),
+    name=text(),
+    namespace=text(),
+    sectionName=text(),
+    group=text(),
+    kind=text(),
+    port={"type": "integer", "minimum": 1, "maximum": 65535},
 )
 _PROJECT: Final = closed(
     ("id",),
@@ -103,6 +108,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "duration": Shape(text(r"|[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"), "a duration, such as `5s`"),
     "env": Shape(listed(_VARIABLE), "variables"),
     "free": Shape(_FREE, "an object"),
+    "gateways": Shape(listed(_GATEWAY), "gateways"),
     "hostAliases": Shape(listed(closed(("ip", "hostnames"), ip=text(), hostnames=listed(text()))), "host aliases"),
     "ingressHosts": Shape(listed(_INGRESS_HOST), "hosts"),
     "ingressTls": Shape(listed(closed(secretName=text(), hosts=listed(text()))), "TLS entries"),
@@ -119,6 +125,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "optionalSecretKey": Shape(
         closed(existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}*")), "`existingSecret`, `key`"
     ),
+    "paths": Shape(listed(_PATH), "paths"),
     "peers": Shape(listed(_PEER), "peers"),
     "ports": Shape(listed({"type": "integer", "minimum": 1, "maximum": 65535}, minItems=1), "ports"),
     "projects": Shape(listed(_PROJECT), "projects"),

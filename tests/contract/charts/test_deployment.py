@@ -200,12 +200,13 @@ def test_webhooks_need_their_secret(writer: Render, refused: Refuse) -> None:
     assert "STRIPE_WEBHOOK_SECRET" not in {each["name"] for each in _writer(polling)["env"]}
 
 
-def test_an_image_is_named_by_its_digest(writer: Render) -> None:
+def test_an_image_is_named_by_its_digest(charts: Charts, writer: Render) -> None:
     """Else by the tag, else by the chart's release."""
     digest = f"sha256:{'0' * 64}"
     assert _writer(writer(image={"digest": digest, "tag": "1.2.3"}))["image"].endswith(f"billing-writer@{digest}")
     assert _writer(writer(image={"tag": "1.2.3"}))["image"].endswith("billing-writer:1.2.3")
-    assert _writer(writer())["image"] == "registry.example.com/billing-writer:0.1.0"
+    release = charts.chart("billing-writer").metadata["appVersion"]
+    assert _writer(writer())["image"] == f"registry.example.com/billing-writer:{release}"
 
 
 def test_long_names_are_cut(charts: Charts, writer: Render) -> None:

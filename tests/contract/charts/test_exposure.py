@@ -1,4 +1,4 @@
-"""The writers' Service and Ingress: who is reached from where."""
+"""The writers' Service, Ingress and HTTPRoute: who is reached from where."""
 
 import pytest
 
@@ -78,3 +78,33 @@ def test_more_is_reached_where_it_is_named(writer: Render) -> None:
 def test_an_ingress_needs_a_host(refused: Refuse) -> None:
     """Without one it would take everybody's requests."""
     assert "ingress.hosts is empty" in refused(ingress={"enabled": True})
+
+
+def test_a_gateway_leads_to_the_webhook_alone(writer: Render) -> None:
+    """Where nothing else is said; to the Service's port."""
+    values = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["billing.example.com"]}
+    rendering = writer(httpRoute=values, service={"port": 80})
+    spec = rendering.one("HTTPRoute")["spec"]
+    assert (spec["parentRefs"], spec["hostnames"]) == ([{"name": "public"}], ["billing.example.com"])
+    [rule] = spec["rules"]
+    assert rule["matches"] == [{"path": {"type": "Exact", "value": "/api/v1/webhooks/stripe"}}]
+    assert rule["backendRefs"] == [{"name": rendering.one("Service")["metadata"]["name"], "port": 80}]
+    assert "--url https://billing.example.com/api/v1/webhooks/stripe" in rendering.notes
+    assert writer().all("HTTPRoute") == []
+
+
+def test_a_gateway_leads_to_more_where_it_is_named(writer: Render) -> None:
+    """As with an Ingress, in the words of a Gateway."""
+    paths = [{"path": "/console"}, {"path": "/api/v1/checkout/create", "pathType": "Exact"}]
+    route = writer(httpRoute={"enabled": True, "parentRefs": [{"name": "public"}], "paths": paths}).one("HTTPRoute")
+    found = [match["path"] for match in route["spec"]["rules"][0]["matches"]]
+    assert found == [
+        {"type": "PathPrefix", "value": "/console"},
+        {"type": "Exact", "value": "/api/v1/checkout/create"},
+    ]
+    assert "hostnames" not in route["spec"]
+
+
+def test_a_route_needs_a_gateway(refused: Refuse) -> None:
+    """Without one nobody comes."""
+    assert "httpRoute.parentRefs is empty" in refused(httpRoute={"enabled": True})

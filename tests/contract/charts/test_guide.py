@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import helm_python as helm
 import pytest
 import yaml
@@ -144,12 +145,16 @@ def test_kubernetes_objects_are_called_as_the_chart_calls_them(charts: Charts) -
 
 
 def test_billings_commands_are_there() -> None:
-    """What is run in a writer's pod is a command of `billing`."""
+    """What is run in a writer's pod is a command of `billing`, with options that it has."""
     run = [each[each.index("--") + 1 :] for each in _commands() if "exec" in each]
-    assert run
-    for program, group, name, *_ in run:
+    assert len(run) > 2
+    for program, *words in run:
         assert program == "billing"
-        assert name in getattr(main.commands[group], "commands", {})
+        command: click.Command = main
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_values_that_are_named_exist() -> None:

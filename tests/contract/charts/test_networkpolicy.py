@@ -111,6 +111,10 @@ def test_who_would_be_cut_off_is_named(refused: Refuse) -> None:
     monitor = {"serviceMonitor": {"enabled": True}}
     said = refused(networkPolicy={"enabled": True, "from": {"apps": named}}, ingress=ingress, monitoring=monitor)
     assert "webhooks would be cut off" in said
+    route = {"enabled": True, "parentRefs": [{"name": "public"}]}
+    assert "webhooks would be cut off" in refused(
+        networkPolicy={"enabled": True, "from": {"apps": named}}, httpRoute=route
+    )
     assert "Prometheus would be cut off" in said
     assert "sidecars and apps would be cut off" in refused(networkPolicy={"enabled": True, "from": {"ingress": named}})
 

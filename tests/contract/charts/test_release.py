@@ -94,6 +94,10 @@ def test_notes_tell_what_comes_next(writer: Render) -> None:
             {"ingress": {"enabled": True, "hosts": [{"host": "billing.example.com"}]}},
             "settings.TRUSTED_PROXIES is empty",
         ),
+        (
+            {"ingress": {"enabled": True, "hosts": [{"host": "billing.example.com", "paths": [{"path": "/"}]}]}},
+            "billing.example.com leads to everything",
+        ),
         ({"replicas": 1}, "One writer is an outage"),
         ({"migration": {"enabled": False}}, "Nobody migrates the database"),
         ({}, "Nothing here backs up Postgres"),
@@ -114,5 +118,12 @@ def test_notes_do_not_warn_for_nothing(charts: Charts) -> None:
     """A production with everything set is told none of it."""
     [production] = [each for each in WRITERS if each.name == "production"]
     notes = charts.render(production.chart, production.values).notes
-    for said in ("Nothing here", "Nobody migrates", "One writer", "TRUSTED_PROXIES", "must reach"):
+    for said in (
+        "Nothing here",
+        "leads to everything",
+        "Nobody migrates",
+        "One writer",
+        "TRUSTED_PROXIES",
+        "must reach",
+    ):
         assert said not in notes

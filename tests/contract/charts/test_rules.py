@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.charts import kubernetes, rules
+from tests.contract.charts import kubernetes, references, rules
 from tests.contract.charts.conftest import Render
 from tests.contract.charts.rendering import Charts, Manifest, containers, pod_of
 from tests.contract.charts.scenarios import ALL, Scenario
@@ -22,6 +22,39 @@ _EVERYTHING: dict[str, Any] = {
 def test_no_rule_is_broken(charts: Charts, scenario: Scenario) -> None:
     """Secrets by reference, nobody root, nothing without limit or end."""
     assert rules.faults(charts.render(scenario.chart, scenario.values).manifests) == []
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=str)
+def test_everything_leads_somewhere(charts: Charts, scenario: Scenario) -> None:
+    """Volumes, ports, variables, selectors and names: what the API server refuses beyond fields."""
+    assert references.faults(charts.render(scenario.chart, scenario.values).manifests) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "breaking", "said"),
+    [
+        ("CronJob", lambda m: m["metadata"].update(name="n" * 53), "is no name"),
+        ("Service", lambda m: m["metadata"]["labels"].update(x="a b"), "label x cannot be a b"),
+        ("Deployment", lambda m: m["metadata"].update(annotations={"x": 1}), "annotation x is no text"),
+        ("Deployment", lambda m: m["spec"]["selector"]["matchLabels"].update(x="y"), "does not select its own pods"),
+        ("Deployment", lambda m: _pod(m)["volumes"].append({"name": "x"}), "volume x is mounted nowhere"),
+        ("Deployment", lambda m: _pod(m)["volumes"].append({"name": "tmp"}), "volume tmp is there twice"),
+        ("Job", lambda m: _container(m)["volumeMounts"].append({"name": "x", "mountPath": "/x"}), "no volume x"),
+        ("Job", lambda m: _container(m)["volumeMounts"].append({"name": "tmp", "mountPath": "/tmp"}), "mounted twice"),
+        ("Deployment", lambda m: _pod(m).update(initContainers=_pod(m)["containers"]), "writer is there twice"),
+        ("Deployment", lambda m: _container(m)["ports"][0].update(name="a-name-too-long-"), "is no name"),
+        ("Deployment", lambda m: _container(m)["livenessProbe"]["httpGet"].update(port="x"), "asks a port"),
+        ("Job", lambda m: _container(m)["env"].append({"name": "DATABASE_URL", "value": ""}), "is told twice"),
+        ("Job", lambda m: _container(m)["env"].insert(0, {"name": "X", "value": "$(DATABASE_URL)"}), "not known there"),
+        ("Job", lambda m: _container(m)["resources"]["requests"].update(cpu="1001m"), "more cpu than its limit"),
+        ("Deployment", lambda m: _container(m)["envFrom"][0]["configMapRef"].update(name="x"), "no ConfigMap x"),
+    ],
+)
+def test_what_leads_nowhere_is_found(writer: Render, kind: str, breaking: Any, said: str) -> None:
+    """Broken on purpose, a resource is found."""
+    manifests = deepcopy(writer(**_EVERYTHING).manifests)
+    breaking(next(each for each in manifests if each["kind"] == kind))
+    assert any(said in fault for fault in references.faults(manifests))
 
 
 def _container(manifest: Manifest) -> Manifest:

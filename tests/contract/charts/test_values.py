@@ -1,5 +1,6 @@
 """Each chart's schema and README follow from its values' comments, and refuse what is mistyped."""
 
+import re
 from typing import Any
 
 import helm_python as helm
@@ -33,6 +34,27 @@ def test_the_release_is_this_one(chart: str) -> None:
     """A chart's `appVersion` is the version of pyproject.toml: its images are of the same commit."""
     about = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text(encoding="utf-8"))
     assert f'\nversion = "{about["appVersion"]}"\n' in _PROJECT.read_text(encoding="utf-8")
+
+
+def test_charts_have_one_version() -> None:
+    """They are released together, and the example asks for none that is newer."""
+    about = [yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text(encoding="utf-8")) for chart in NAMES]
+    assert len({each["version"] for each in about}) == 1
+    assert about[-1]["dependencies"][0]["version"] == f">={about[0]['version']}-0"
+
+
+@pytest.mark.parametrize("chart", NAMES)
+def test_links_of_the_readme_lead_somewhere(chart: str) -> None:
+    """To files of the repository, and to headings of the guide."""
+    text = (CHARTS / chart / documents.README).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)(?:#([^)]+))?\)", text)
+    assert links
+    for path, heading in links:
+        page = CHARTS / chart / path
+        assert page.exists(), path
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_every_shape_is_used() -> None:

@@ -1,12 +1,12 @@
-"""The fields that Prometheus's operator knows of its resources, as far as the charts use them.
+"""The fields of resources that Kubernetes does not know by itself, as far as the charts use them.
 
-From the reference of `monitoring.coreos.com/v1`. Closed: a field that is missing here is either mistyped in a chart, or
-new there and to be added with a look at the reference.
+From the references of `monitoring.coreos.com/v1` and `gateway.networking.k8s.io/v1`. Closed: a field that is missing
+here is either mistyped in a chart, or new there and to be added with a look at the reference.
 """
 
 from typing import Any, Final
 
-from tests.contract.charts.shapes import Schema, closed, listed, text
+from tests.contract.charts.shapes import SHAPES, Schema, closed, listed, text
 
 _DURATION: Final = text("([0-9]+(ms|s|m|h|d|w|y))+")
 _LABELS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -52,31 +52,37 @@ _GROUP: Final = closed(
 )
 
 
-def _resource(kind: str, spec: Schema) -> Schema:
-    fixed: dict[str, Any] = {"apiVersion": {"const": "monitoring.coreos.com/v1"}, "kind": {"const": kind}}
+def _resource(kind: str, spec: Schema, group: str = "monitoring.coreos.com/v1") -> Schema:
+    fixed: dict[str, Any] = {"apiVersion": {"const": group}, "kind": {"const": kind}}
     return closed(("apiVersion", "kind", "metadata", "spec"), **fixed, metadata=_METADATA, spec=spec)
 
 
+def _monitor(kind: str, endpoints: str) -> Schema:
+    many = {endpoints: listed(closed(("port",), **_SCRAPE), minItems=1)}
+    spec = closed(("selector", endpoints), jobLabel=text(), selector=_SELECTOR, namespaceSelector=_NAMESPACES, **many)
+    return _resource(kind, spec)
+
+
+_ROUTE: Final = closed(
+    ("matches", "backendRefs"),
+    matches=listed(
+        closed(path=closed(("type", "value"), type={"enum": ["Exact", "PathPrefix"]}, value=text("/.*"))), minItems=1
+    ),
+    backendRefs=listed(closed(("name", "port"), name=text(), port={"type": "integer"}), minItems=1),
+)
+
 TYPES: Final = {
-    "ServiceMonitor": _resource(
-        "ServiceMonitor",
+    "HTTPRoute": _resource(
+        "HTTPRoute",
         closed(
-            ("selector", "endpoints"),
-            jobLabel=text(),
-            selector=_SELECTOR,
-            namespaceSelector=_NAMESPACES,
-            endpoints=listed(closed(("port",), **_SCRAPE), minItems=1),
+            ("parentRefs", "rules"),
+            parentRefs=listed(SHAPES["gateways"].schema["items"], minItems=1),
+            hostnames=listed(text()),
+            rules=listed(_ROUTE, minItems=1),
         ),
+        "gateway.networking.k8s.io/v1",
     ),
-    "PodMonitor": _resource(
-        "PodMonitor",
-        closed(
-            ("selector", "podMetricsEndpoints"),
-            jobLabel=text(),
-            selector=_SELECTOR,
-            namespaceSelector=_NAMESPACES,
-            podMetricsEndpoints=listed(closed(("port",), **_SCRAPE), minItems=1),
-        ),
-    ),
+    "ServiceMonitor": _monitor("ServiceMonitor", "endpoints"),
+    "PodMonitor": _monitor("PodMonitor", "podMetricsEndpoints"),
     "PrometheusRule": _resource("PrometheusRule", closed(("groups",), groups=listed(_GROUP, minItems=1))),
 }
