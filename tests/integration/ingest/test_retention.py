@@ -16,7 +16,8 @@ from writer.settings import RetentionSettings
 UPDATED = "customer.subscription.updated"
 DAY = 86_400.0
 AGE_EVENTS = """
-UPDATE webhook_events SET received_at = received_at - interval '91 days', processed_at = processed_at - interval '91 days'
+UPDATE webhook_events SET received_at = received_at - interval '91 days',
+    processed_at = processed_at - interval '91 days'
 """
 
 
