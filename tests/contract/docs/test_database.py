@@ -26,10 +26,10 @@ def test_a_query_is_carried_out(database_url: str, shared_postgres: PostgresServ
             connection.execute(query.encode())
 
 
-def test_settings_that_are_named_are_postgress_own(database_url: str) -> None:
+def test_settings_that_are_named_are_postgress_own(shared_postgres: PostgresServer) -> None:
     """Lines of postgresql.conf name what there is."""
     named = re.findall(r"^([a-z_]+) = ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert named
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(shared_postgres.superuser_url) as connection:
         known = {str(name) for (name,) in connection.execute("SELECT name FROM pg_settings").fetchall()}
     assert set(named) <= known
