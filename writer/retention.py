@@ -135,10 +135,10 @@ WITH chunk AS MATERIALIZED (
     SELECT id FROM users WHERE id > coalesce(nullif(CAST(:cursor AS text), '')::bigint, 0)
     ORDER BY id LIMIT CAST(:batch AS bigint)
 ), gone AS (
-    DELETE FROM entitlement_history h USING chunk c
-    WHERE h.user_ref = c.id AND h.recorded_at < (
-        SELECT max(n.recorded_at) FROM entitlement_history n WHERE n.user_ref = c.id
-            AND n.recorded_at <= now() - make_interval(secs => CAST(:kept AS double precision)))
+    DELETE FROM entitlement_history h USING chunk c CROSS JOIN LATERAL (
+        SELECT max(n.recorded_at) AS recorded_at FROM entitlement_history n WHERE n.user_ref = c.id
+            AND n.recorded_at <= now() - make_interval(secs => CAST(:kept AS double precision))) last
+    WHERE h.user_ref = c.id AND h.recorded_at < last.recorded_at
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, (SELECT max(id)::text FROM chunk) AS cursor
@@ -148,10 +148,10 @@ _SUBSCRIPTION_HISTORY: Final = text("""
 WITH chunk AS MATERIALIZED (
     SELECT id FROM subscriptions WHERE id > CAST(:cursor AS text) ORDER BY id LIMIT CAST(:batch AS bigint)
 ), gone AS (
-    DELETE FROM subscription_history h USING chunk c
-    WHERE h.subscription_id = c.id AND h.id < (
-        SELECT max(n.id) FROM subscription_history n WHERE n.subscription_id = c.id
-            AND n.recorded_at <= now() - make_interval(secs => CAST(:kept AS double precision)))
+    DELETE FROM subscription_history h USING chunk c CROSS JOIN LATERAL (
+        SELECT max(n.id) AS id FROM subscription_history n WHERE n.subscription_id = c.id
+            AND n.recorded_at <= now() - make_interval(secs => CAST(:kept AS double precision))) last
+    WHERE h.subscription_id = c.id AND h.id < last.id
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, (SELECT max(id) FROM chunk) AS cursor

@@ -76,6 +76,10 @@ CARE = (
 ROOM = {"documents": 80, "stripe_objects": 90, "subscriptions": 90}
 """Percent of a page that is filled at first: an update finds room beside its row and leaves the indexes alone."""
 
+# Events are a few KiB, written once, and their rows change several times until they are done. Out of line, the payload
+# is not written again with each change.
+OUT_OF_LINE = "toast_tuple_target"
+
 
 def upgrade() -> None:
     for name, _, _ in UNNEEDED:
@@ -86,9 +90,11 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} SET ({', '.join(f'{name} = {value}' for name, value in CARE)})")
     for table, percent in ROOM.items():
         op.execute(f"ALTER TABLE {table} SET (fillfactor = {percent})")
+    op.execute(f"ALTER TABLE webhook_events SET ({OUT_OF_LINE} = 128)")
 
 
 def downgrade() -> None:
+    op.execute(f"ALTER TABLE webhook_events RESET ({OUT_OF_LINE})")
     for table in ROOM:
         op.execute(f"ALTER TABLE {table} RESET (fillfactor)")
     for table in BUSY:

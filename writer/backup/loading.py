@@ -49,18 +49,19 @@ async def load(dump: Dump, url: Secret, engine: AsyncEngine, *, at_once: bool = 
     """
     version = await server_version(engine)
     program = await programs.find("pg_restore", dump.programs)
-    if at_once and programs.speaks_too_new(program, version):
-        raise BackupError(
-            f"{program.path} is of Postgres {program.version}, the server is {version}: into an existing database it "
-            "loads only with programs before 17; name their folder in POSTGRES_BIN, or use --replace"
-        )
     how = ["--no-owner", *([] if dump.privileges else ["--no-privileges"])]
     how += ["--single-transaction"] if at_once else [f"--jobs={dump.jobs}"]
-    if at_once or not programs.speaks_too_new(program, version):
+    if not programs.speaks_too_new(program, version):
         how.append("--exit-on-error")
     await programs.restore(program, url, version, *how, str(dump.path))
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text("ANALYZE"))  # a dump holds no statistics that plans could be made of
+
+
+async def loads_at_once(dump: Dump, engine: AsyncEngine) -> bool:
+    """Whether one transaction will do: not where pg_restore says what the server refuses, which would end it."""
+    program = await programs.find("pg_restore", dump.programs)
+    return not programs.speaks_too_new(program, await server_version(engine))
 
 
 async def compare(dump: Dump, engine: AsyncEngine) -> None:

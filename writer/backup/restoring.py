@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -60,7 +61,16 @@ async def restore(dump: Dump, target: Target, *, replace: bool) -> Restored:
         await refuse_beside_writers(server, target.name)
         if replace:
             return await _beside(dump, target, server)
-    return await _into_the_empty(dump, target)
+        async with loading.engine_of(target.settings, target.url, APPLICATION) as engine:
+            await _refuse_over_something(engine, target.name)
+            if await loading.loads_at_once(dump, engine):
+                await loading.load(dump, target.url, engine, at_once=True)
+                await loading.compare(dump, engine)
+                return Restored(target.name, None, await begin_epochs(engine))
+        restored = await _beside(dump, target, server)
+        if restored.kept_as is not None:
+            await server.drop(restored.kept_as)  # it was empty
+    return replaced(restored, kept_as=None)
 
 
 async def refuse_beside_writers(server: Server, database: str) -> None:
@@ -82,14 +92,6 @@ def refuse_newer(manifest: Manifest) -> None:
 def needs_migration(manifest: Manifest) -> bool:
     """Whether it has to be brought to this release's schema."""
     return manifest.contents.schema_revision != known_migrations()[0]
-
-
-async def _into_the_empty(dump: Dump, target: Target) -> Restored:
-    async with loading.engine_of(target.settings, target.url, APPLICATION) as engine:
-        await _refuse_over_something(engine, target.name)
-        await loading.load(dump, target.url, engine, at_once=True)
-        await loading.compare(dump, engine)
-        return Restored(target.name, None, await begin_epochs(engine))
 
 
 async def _beside(dump: Dump, target: Target, server: Server) -> Restored:

@@ -116,9 +116,9 @@ def instead_of(folder: Path, program: str, script: str) -> Path:
             place.symlink_to(PROGRAMS / name)
             continue
         shell = shutil.which("sh")
+        told = "" if "--version" in script else 'if [ "$1" = --version ]; then exec "$REAL" --version; fi\n'
         place.write_text(
-            f"#!{shell}\nREAL={PROGRAMS / name}\n"
-            'if [ "$1" = --version ]; then exec "$REAL" --version; fi\n' + textwrap.dedent(script),
+            f"#!{shell}\nREAL={PROGRAMS / name}\n{told}{textwrap.dedent(script)}",
             encoding="utf-8",
         )
         place.chmod(0o755)

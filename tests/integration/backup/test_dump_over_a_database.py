@@ -19,7 +19,7 @@ def _dump(keeper: Keeper, folder: Path) -> Path:
 
 
 def _load(keeper: Keeper, file: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [PROGRAMS / "psql", "--quiet", *options, keeper.url]
+    command = [str(PROGRAMS / "psql"), "--quiet", *options, keeper.url]
     with file.open("rb") as dump:
         return subprocess.run(command, stdin=dump, check=False, capture_output=True, text=True, timeout=30)
 

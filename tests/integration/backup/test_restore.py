@@ -11,6 +11,7 @@ import pytest
 from sandbox.postgres import PostgresServer
 from tests.integration.backup.conftest import Keeper, instead_of
 from tests.support.postgres import drop_database
+from writer.backup import programs
 
 
 @pytest.fixture
@@ -97,6 +98,25 @@ def test_what_fails_changes_nothing(keeper: Keeper, tmp_path: Path, empty: Keepe
     assert keeper.run("restore", dump, "--replace", "--yes").exit_code == 1
     assert keeper.head() == before
     assert keeper.ask("SELECT datname FROM pg_database WHERE datname ~ '_before_|billing_restoring'") == []
+
+
+@pytest.mark.usefixtures("kept")
+def test_programs_newer_than_the_server_restore_as_well(
+    keeper: Keeper, empty: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They set what an older server does not know: that is passed over, in no transaction, and nothing else is."""
+    monkeypatch.setattr(programs, "_NOT_KNOWN_BEFORE", 99)
+    complaint = 'pg_restore: error: could not execute query: ERROR:  unrecognized parameter \\"transaction_timeout\\"'
+    newer = 'if [ "$1" = --version ]; then echo "pg_restore (PostgreSQL) 99.1"; exit; fi\n'
+    script = f'{newer}case "$*" in *--single-transaction*) exit 4;; esac\n"$REAL" "$@"; echo "{complaint}" >&2; exit 1'
+    dump = keeper.backup()
+    empty.more["POSTGRES_BIN"] = str(instead_of(tmp_path / "bin", "pg_restore", script))
+    assert empty.json("restore", dump, "--yes")["kept_as"] is None
+    assert empty.head()[1] == keeper.head()[1]
+    other = script.replace("transaction_timeout", "something_else")
+    keeper.more["POSTGRES_BIN"] = str(instead_of(tmp_path / "bin", "pg_restore", other))
+    result = keeper.run("verify-backup", dump)
+    assert (result.exit_code, "something_else" in result.stderr) == (1, True)
 
 
 def test_half_a_dump_is_not_loaded(keeper: Keeper, empty: Keeper) -> None:
