@@ -108,6 +108,7 @@ async def _play(stack: Stack, app: RunningApp, user: str, ask: Ask) -> None:
     assert "/p/session/" in await ask("buy", user, price, APP)
 
 
+@pytest.mark.timeout(120)
 async def test_python_and_javascript_run(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user of each buys, is let in with the token, and is led to the portal; JavaScript where Node.js is there.
 
