@@ -9,6 +9,8 @@ from typing import Final
 from sandbox.clients import CallError, Endpoint
 from sandbox.stack import Stack
 from tests.contract.monitoring.prometheus import Prometheus
+from tests.support import planted_faults
+from tests.support.planted_faults import Site
 
 _EVERY_S: Final = 0.5
 
@@ -40,6 +42,19 @@ async def _wrong_questions(stack: Stack) -> None:
         await asyncio.sleep(0.1)  # a counter that is born at sixty has not risen, for Prometheus
 
 
+def _site(stack: Stack) -> Site:
+    app = stack.apps["notes"]
+    return Site(stack.stripe, stack.admin, app.sidecar, "sidecar-notes", stack.postgres.url, app.app, app.prices)
+
+
+async def _nobodys(stack: Stack) -> None:
+    await planted_faults.subscription_without_user(_site(stack))
+
+
+async def _given_up(stack: Stack) -> None:
+    await planted_faults.parked_event(_site(stack))
+
+
 async def _nothing(_: Stack) -> None:
     pass
 
@@ -54,6 +69,8 @@ def _started(*names: str) -> Callable[[Stack], Awaitable[None]]:
 
 FAULTS: Final = (
     Fault("an app asks for what no catalogue has", ("BillingUnknownFeature",), _wrong_questions, _nothing),
+    Fault("a subscription names no user", ("BillingUnassigned",), _nobodys, _nothing),
+    Fault("an event cannot be applied", ("BillingEventsParked",), _given_up, _nothing),
     Fault("Stripe is away", ("BillingStripeAway",), _stripe_away, _stripe_back),
     Fault("Redis is killed", ("BillingRedisDown",), _killed("redis"), _started("redis")),
     Fault("Postgres is killed", ("BillingWriterNotReady",), _killed("postgres"), _started("postgres"), 160),
@@ -63,7 +80,13 @@ FAULTS: Final = (
         _killed("sidecar-notes", "sidecar-studio"),
         _started("sidecar-notes", "sidecar-studio"),
     ),
-    Fault("the writer is killed", ("BillingWriterAbsent",), _killed("writer"), _started("writer")),
+    Fault(
+        "the writer and Redis are killed",
+        ("BillingWriterAbsent", "BillingSidecarsStale", "BillingSidecarStale"),
+        _killed("writer", "redis"),
+        _started("redis", "writer"),
+        100,
+    ),
 )
 
 
