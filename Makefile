@@ -114,7 +114,7 @@ test-monitoring: $(READY) ## Test alerts and dashboard with promtool (needs Prom
 test-docs: $(READY) ## Test what the documents say: their blocks run, in Python, JavaScript and Go (needs Node.js, Go)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/contract/docs tests/acceptance/test_docs_run.py
 
-monitoring-check: $(READY) ## Ask a real Prometheus beside a running stack each panel and alert (needs Prometheus)
+monitoring-check: $(READY) ## Ask a real Prometheus beside a running stack each panel and alert, and break the stack (needs Prometheus)
 	@$(BIN)/python -m tests.contract.monitoring
 
 dashboard: $(READY) ## Write charts/billing-writer/files/dashboard.json anew from its panels

@@ -103,10 +103,12 @@ async def _play(stack: Stack, app: RunningApp, user: str, ask: Ask) -> None:
     assert back.startswith(f"{APP}/paid?session_id=")
     token = await ask("paid", back.partition("session_id=")[2], user)
     assert await ask("may", user, "export", token) is True
+    assert await ask("may", user, "export", "no token") is False, "it was not passed on"
     assert "/p/session/" in await ask("manage", user, APP)
     assert "/p/session/" in await ask("buy", user, price, APP)
 
 
+@pytest.mark.timeout(120)
 async def test_python_and_javascript_run(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user of each buys, is let in with the token, and is led to the portal; JavaScript where Node.js is there.
 
