@@ -4,6 +4,7 @@ Builds, runs every command of tests/guide/commands.yaml, plays the demo's beginn
 at what the containers may not do, ends them, and removes every container, network and volume that it made.
 """
 
+import shutil
 import socket
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def _smoke(engine: Engine, table: Table, source: str) -> None:
         if source == "local" or (source == "auto" and not images.official(engine)):
             images.local(engine)
         row.note = engine.variables.get("BASE_IMAGE", "official")
+    if table.failed:
+        raise EngineError("the rest was not tried: there are no images to begin with")
     run_all(engine, table, load())
     for service in ("app", *SERVERS):
         with table.row(f"contained: {service}") as row:
@@ -136,7 +139,10 @@ def main(source: str, *, keep: bool) -> None:
         sys.exit(f"docker-smoke: {error}")
     finally:
         table.show()
-    click.echo(f"the clone that it ran in: {folder}")
+    if table.failed or keep:
+        click.echo(f"the clone that it ran in: {folder}")
+    else:
+        shutil.rmtree(folder)
     sys.exit(1 if table.failed else 0)
 
 

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import yaml
 
-from tests.docker_smoke.engine import Engine
+from tests.docker_smoke.engine import Engine, EngineError
 from tests.docker_smoke.table import Table
 
 FILE: Final = Path(__file__).resolve().parents[1] / "guide" / "commands.yaml"
 WITHIN_S: Final = 60.0
+GROUND: Final = frozenset({"build", "start"})
+"""Without these nothing of the rest could succeed."""
 MEMBERS: Final = frozenset({"id", "guide", "run", "why", "before", "after", "expect", "within"})
 EXPECTED: Final = frozenset({"status", "output", "absent"})
 
@@ -89,6 +91,8 @@ def run_all(engine: Engine, table: Table, commands: Sequence[Command]) -> None:
             done = engine.shell(command.runs, command.within)
             if fault := command.fault(done.status, done.text):
                 row.fail(fault, done.text)
-                continue
-            for step in command.after:
-                engine.must(step)
+            else:
+                for step in command.after:
+                    engine.must(step)
+        if row.fault and command.id in GROUND:
+            raise EngineError(f"the rest was not tried: {command.id} failed")
