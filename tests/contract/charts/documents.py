@@ -1,7 +1,7 @@
 """Writes each chart's values.schema.json and README.md from its annotated values: `make charts-docs`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import yaml
@@ -29,15 +29,22 @@ def schema(chart: str) -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def _group(values: Iterable[Value], more: Schema) -> Schema:
-    properties = {value.path[-1]: _schema(value) for value in values}
+def _group(values: Sequence[Value], more: Schema) -> Schema:
+    """Closed, and whole: every default is there, unless a null took it away, which Helm does before it checks."""
     given = dict(more)
+    properties = {value.path[-1]: _schema(value) for value in values}
+    required = [] if given.pop("nullable", False) else [value.path[-1] for value in values if not _may_be_null(value)]
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {**properties, **given.pop("properties", {})},
+        **({"required": required} if required else {}),
         **given,
     }
+
+
+def _may_be_null(value: Value) -> bool:
+    return "null" in value.schema.get("type", ())
 
 
 def _schema(value: Value) -> Schema:

@@ -42,7 +42,7 @@ _QUANTITY: Final[Schema] = {"type": ["string", "number"], "pattern": f"^{_ANY_QU
 _AMOUNTS: Final = {"cpu": _QUANTITY, "memory": _QUANTITY, "ephemeral-storage": _QUANTITY}
 _SELECTOR: Final = closed(matchLabels=_TEXTS, matchExpressions=listed(_FREE))
 _KEY_REFERENCE: Final = closed(("name", "key"), name=text(), key=text(), optional={"type": "boolean"})
-_SECRET_KEY: Final = closed(existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}+"))
+_SECRET_KEY: Final = closed(("existingSecret", "key"), existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}+"))
 _VALUE_FROM: Final = closed(
     secretKeyRef=_KEY_REFERENCE,
     configMapKeyRef=_KEY_REFERENCE,
@@ -123,7 +123,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     ),
     "objects": Shape(listed(_FREE), "objects"),
     "optionalSecretKey": Shape(
-        closed(existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}*")), "`existingSecret`, `key`"
+        closed(("existingSecret", "key"), existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}*")),
+        "`existingSecret`, `key`",
     ),
     "paths": Shape(listed(_PATH), "paths"),
     "peers": Shape(listed(_PEER), "peers"),

@@ -100,6 +100,7 @@ def test_notes_tell_what_comes_next(writer: Render) -> None:
         ),
         ({"replicas": 1}, "One writer is an outage"),
         ({"migration": {"enabled": False}}, "Nobody migrates the database"),
+        ({"backup": {"enabled": True}, "restore": {"file": "x.dump"}}, "restore.file is set"),
         ({}, "Nothing here backs up Postgres"),
         ({}, "Nothing here is watched"),
         ({"networkPolicy": {"enabled": True}}, "Only the ports of networkPolicy are open"),

@@ -1,6 +1,7 @@
 """Each chart's schema and README follow from its values' comments, and refuse what is mistyped."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import helm_python as helm
@@ -94,6 +95,50 @@ def test_a_mistyped_value_of_a_sidecar_is_refused(charts: Charts, path: tuple[st
     with pytest.raises(helm.HelmValuesError, match="'mistyped' not allowed") as caught:
         charts.chart("example-app").validate_schema(over(least, {"billing-sidecar": _mistyped(path)}))
     assert f"billing-sidecar:\n- at '{''.join(f'/{name}' for name in path)}'" in str(caught.value)
+
+
+def _without(paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    """Values that take these away."""
+    values: dict[str, Any] = {}
+    for path in paths:
+        place = values
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place[path[-1]] = None
+    return values
+
+
+def _required(chart: str) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Leaves, and groups: all but settings, whose default is the process's own, and what may be null by its type."""
+    file = read(chart)
+    leaves = [
+        leaf for leaf in file.leaves() if leaf.path[0] != "settings" and "null" not in leaf.schema.get("type", ())
+    ]
+    return [leaf.path for leaf in leaves], [group.path for group in _groups(file.values)]
+
+
+@pytest.mark.parametrize("chart", ["billing-writer", "billing-sidecar"])
+def test_a_default_cannot_be_taken_away(charts: Charts, chart: str) -> None:
+    """A null would leave no limit, every port open, a probe without patience: it is refused, with its name."""
+    least = of("billing-writer" if chart == "billing-writer" else "example-app", "minimal")
+    leaves, groups = _required(chart)
+    depths = {len(path) for path in groups}
+    for paths in (leaves, *([path for path in groups if len(path) == depth] for depth in depths)):
+        taken = _without(paths)
+        values = over(least.values, taken if chart == "billing-writer" else {"billing-sidecar": taken})
+        with pytest.raises(helm.HelmValuesError) as caught:
+            charts.chart(least.chart).validate_schema(values)
+        for *above, name in paths:
+            place = "".join(f"/{each}" for each in above)
+            assert re.search(rf"^ *- at '{place}': missing propert(y|ies) .*'{name}'", str(caught.value), re.MULTILINE)
+
+
+def test_a_setting_may_be_null(charts: Charts) -> None:
+    """Then it is the process's own default, as where it is empty; so may ids that the cluster gives."""
+    settings = {leaf.path[1]: None for leaf in read("billing-writer").leaves() if leaf.path[0] == "settings"}
+    least = of("billing-writer", "minimal").values
+    rendering = charts.render("billing-writer", over(least, {"settings": settings}))
+    assert rendering.manifests == charts.render("billing-writer", least).manifests
 
 
 @pytest.mark.parametrize(

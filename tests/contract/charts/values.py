@@ -1,8 +1,8 @@
 """A chart's values.yaml read with its comments: what each value is for, and what it may be.
 
 A comment above a key describes it, in Markdown. Its line `@schema {…}` adds to the value's JSON Schema, whose type
-follows from the default otherwise; `shape` names one of `shapes.py`. The file's first comment, up to an empty line, is
-about the chart.
+follows from the default otherwise; `shape` names one of `shapes.py`, and the values of a `nullable` group may be null.
+The file's first comment, up to an empty line, is about the chart.
 """
 
 from collections.abc import Iterator, Sequence
