@@ -177,8 +177,3 @@ def test_lines_are_found() -> None:
     found = [blocks.inside(line.words) for line in blocks.commands(block)]
     assert found == [("billing", "key", "list", "shop"), ("billing", "explain", "a", "b"), ("head",)]
     assert Line("README.md:2", ("billing", "key", "list", "shop")) in list(blocks.commands(block))
-
-
-def test_nothing_is_cut_in_what_is_parsed() -> None:
-    """A block with a language of its own has no `…`: it is to be used as it stands."""
-    assert [block.place for block in BLOCKS if block.language not in blocks.SHELL and "…" in block.text] == []

@@ -28,6 +28,7 @@ WINDOW: Final = "1m"
 SILENT: Final = {
     "billing_apply_unassigned_total": "it counts what is nobody's",
     "billing_background_crashes_total": "it counts faults",
+    "billing_backup_last_bytes": "the stack makes no backups",
     "billing_backup_last_success_timestamp_seconds": "the stack makes no backups",
     "billing_backup_last_verified_timestamp_seconds": "the stack makes no backups",
     "billing_epoch_rises_total": "nothing was restored",

@@ -252,6 +252,8 @@ _POSTGRES: Final = Row(
             steps=((93_600, AMBER), (259_200, RED)), silent="no backup was ever made"),
         Panel("Size of the last backup", "It grows with what is sold; a sudden fall is worth a look.", "bytes",
             {"": "max(billing_backup_last_bytes)"}, silent="no backup was ever made"),
+        Panel("Old rows removed", "By kind, where a period is set after which they go.", "ops",
+            {"{{kind}}": _rate("billing_retention_removed_rows_total", "kind")}, silent="nothing was old enough"),
         Panel("Background crashes", "Work that was started again after a crash.", "ops",
             {"{{name}}": _rate("billing_background_crashes_total", "name")}, silent=_FAULTS),
     ),
