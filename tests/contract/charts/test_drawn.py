@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,11 +15,12 @@ from tests.contract.charts import kubernetes, references, rules, scenarios
 from tests.contract.charts.documents import SCHEMA
 from tests.contract.charts.drawing import drawn
 from tests.contract.charts.rendering import Charts, over
+from tests.contract.charts.shapes import SHAPES
 from tests.contract.charts.values import CHARTS, read
 
 Path = tuple[str, ...]
 
-_DRAWS: Final = int(os.environ.get("DRAWS", "40"))
+_DRAWS: Final = int(os.environ.get("DRAWS", "30"))
 _SUITE: Final = settings(
     max_examples=_DRAWS, derandomize=_DRAWS < 100, suppress_health_check=list(HealthCheck), database=None
 )
@@ -42,9 +44,9 @@ def _leaves(chart: str) -> list[tuple[Path, st.SearchStrategy[Any]]]:
 
 
 def _values(leaves: Sequence[tuple[Path, st.SearchStrategy[Any]]]) -> st.SearchStrategy[list[tuple[Path, Any]]]:
-    """Up to eight of them at once, at values of their own."""
+    """Many of them at once, at values of their own."""
     each = [st.tuples(st.just(path), strategy) for path, strategy in leaves]
-    return st.lists(st.one_of(each), min_size=1, max_size=8, unique_by=lambda pair: pair[0])
+    return st.lists(st.one_of(each), min_size=4, max_size=24, unique_by=lambda pair: pair[0])
 
 
 def _nested(pairs: Sequence[tuple[Path, Any]]) -> dict[str, Any]:
@@ -83,6 +85,44 @@ def test_a_sidecar_renders_whatever_is_taken(charts: Charts, drawn: list[tuple[P
     """The same in an app's chart."""
     least = scenarios.of("example-app", "minimal").values
     assert _faults(charts, "example-app", over(least, {"billing-sidecar": _nested(drawn)})) == []
+
+
+_CHOICE: Final = {"enum", "anyOf"}
+
+
+def _texts(chart: str, text: str) -> dict[str, Any]:
+    """Every value that is a text, and may be this one."""
+    found = []
+    for leaf in read(chart).leaves():
+        schema = SHAPES[leaf.schema["shape"]].schema if "shape" in leaf.schema else leaf.schema
+        fits = re.search(schema.get("pattern", ""), text) is not None
+        if (
+            isinstance(leaf.default, str)
+            and fits
+            and not _CHOICE & schema.keys()
+            and schema.get("type") in {None, "string"}
+        ):
+            found.append((leaf.path, text))
+    return _nested(found)
+
+
+_EVERYTHING: Final = {
+    "ingress": {"enabled": True, "hosts": [{"host": "billing.example.com"}]},
+    "backup": {"enabled": True},
+    "reconcile": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+}
+
+
+@pytest.mark.parametrize("text", ["yes", "null", "off", "y", "1e3", "10", "0x10"])
+def test_texts_stay_texts(charts: Charts, text: str) -> None:
+    """What YAML would read as a number, a truth or nothing is a text still, in every value at once."""
+    least = over(scenarios.of("billing-writer", "minimal").values, _EVERYTHING)
+    asked = _texts("billing-writer", text)
+    assert len(list(asked)) > 5
+    assert _faults(charts, "billing-writer", over(least, asked)) == []
+    app = scenarios.of("example-app", "minimal").values
+    assert _faults(charts, "example-app", over(app, {"billing-sidecar": _texts("billing-sidecar", text)})) == []
 
 
 def test_most_values_are_drawn() -> None:
