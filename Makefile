@@ -90,8 +90,8 @@ charts-docs: $(READY) ## Write schema and README of each chart anew from the com
 	@$(BIN)/python -m tests.contract.charts.documents
 
 .PHONY: test-charts
-test-charts: $(READY) ## Test the charts with another Helm too, the one on the path (HELM=… names one)
-	@TOOLS=required HELM="$(HELM)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) tests/contract/charts tests/integration/charts
+test-charts: $(READY) ## Test the charts more, and with another Helm too: the one on the path, or HELM=…
+	@TOOLS=required DRAWS=500 HELM="$(HELM)" $(BIN)/python -m pytest -q $(PYTEST_ARGS) tests/contract/charts tests/integration/charts
 
 test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (needs Node.js with npm, nginx, Chromium)
 	@TOOLS=required $(BIN)/python -m pytest -q tests/protocols

@@ -20,9 +20,9 @@
 
 {{- define "billing-sidecar.item" -}}
 {{- with .values -}}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   image: {{ include "billing-sidecar.image" $ | quote }}
-  imagePullPolicy: {{ .image.pullPolicy }}
+  imagePullPolicy: {{ .image.pullPolicy | quote }}
   command: [python, -m, sidecar]
   {{- if $.native }}
   restartPolicy: Always

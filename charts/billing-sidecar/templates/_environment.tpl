@@ -25,10 +25,10 @@
 {{- end }}
 {{- range $name, $value := .settings }}
 {{- if kindIs "float64" $value }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ ternary (int64 $value | toString) (toString $value) (eq (floor $value) $value) | quote }}
 {{- else if or (kindIs "bool" $value) (not (empty $value)) }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
@@ -44,11 +44,11 @@
 {{- with $project.apiKey }}
 {{- $name := ternary "SIDECAR_API_KEY" (printf "PROJECT_API_KEY_%d" $i) (eq (len $.projects) 1) }}
 {{- $names = append $names (printf "$(%s)" $name) }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .key }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .key | quote }}
 {{- end }}
 {{- end }}
 {{- if gt (len $names) 1 }}
@@ -63,22 +63,22 @@
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ $secret }}
-      key: {{ .urlKey }}
+      name: {{ $secret | quote }}
+      key: {{ .urlKey | quote }}
 {{- else if .address }}
 {{- with .usernameKey }}
 - name: REDIS_USERNAME
   valueFrom:
     secretKeyRef:
-      name: {{ $secret }}
-      key: {{ . }}
+      name: {{ $secret | quote }}
+      key: {{ . | quote }}
 {{- end }}
 {{- with .passwordKey }}
 - name: REDIS_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ $secret }}
-      key: {{ . }}
+      name: {{ $secret | quote }}
+      key: {{ . | quote }}
 {{- end }}
 {{- $login := ternary (printf "%s:$(REDIS_PASSWORD)@" (ternary "$(REDIS_USERNAME)" "" (not (empty .usernameKey)))) "" (not (empty .passwordKey)) }}
 - name: REDIS_URL

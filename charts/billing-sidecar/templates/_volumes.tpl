@@ -48,7 +48,7 @@
 {{- with include "billing-sidecar.values" . | fromYaml -}}
 {{- if .unixSocket.enabled -}}
 - name: billing-socket
-  mountPath: {{ .unixSocket.directory }}
+  mountPath: {{ .unixSocket.directory | quote }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

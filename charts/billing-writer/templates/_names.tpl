@@ -18,15 +18,15 @@
 
 {{/* What selects pods. It must stay as it is: a Deployment's selector cannot be changed. */}}
 {{- define "billing-writer.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "billing-writer.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/name: {{ include "billing-writer.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component | quote }}
 {{- end -}}
 
 {{/* The labels of a resource, and `more` of them; those that select pods win. */}}
 {{- define "billing-writer.labels" -}}
 {{- $own := include "billing-writer.selectorLabels" . | fromYaml -}}
-{{- $_ := set $own "app.kubernetes.io/version" (.root.Values.image.tag | default .root.Chart.AppVersion | trunc 63) -}}
+{{- $_ := set $own "app.kubernetes.io/version" (regexReplaceAll "^[^A-Za-z0-9]+|[^A-Za-z0-9]+$" (.root.Values.image.tag | default .root.Chart.AppVersion | trunc 63) "") -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "billing" -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}

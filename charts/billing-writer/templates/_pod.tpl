@@ -19,11 +19,11 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -45,7 +45,7 @@ hostAliases:
 
 {{- define "billing-writer.containerCommon" -}}
 image: {{ include "billing-writer.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 securityContext:
   allowPrivilegeEscalation: false
   privileged: false
@@ -83,13 +83,13 @@ securityContext:
 {{- with .Values.tls.postgres.existingSecret }}
 - name: tls-postgres
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 288
 {{- end }}
 {{- with .Values.tls.redis.existingSecret }}
 - name: tls-redis
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 288
 {{- end }}
 {{- with .Values.extraVolumes }}
@@ -109,7 +109,7 @@ securityContext:
 {{- if $i }}
 {{ end -}}
 - maxSkew: 1
-  topologyKey: {{ $key }}
+  topologyKey: {{ $key | quote }}
   whenUnsatisfiable: ScheduleAnyway
   labelSelector:
     matchLabels:

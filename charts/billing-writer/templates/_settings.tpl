@@ -26,11 +26,11 @@
 {{- range $name := .names }}
 {{- $own := index $.root.Values.secrets $name }}
 {{- if $own.key }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "billing-writer.secretName" (dict "root" $.root "name" $name) }}
-      key: {{ $own.key }}
+      name: {{ include "billing-writer.secretName" (dict "root" $.root "name" $name) | quote }}
+      key: {{ $own.key | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -41,8 +41,8 @@
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ include "billing-writer.secretName" (dict "root" . "name" $name) }}
-      key: {{ (index .Values.secrets $name).key }}
+      name: {{ include "billing-writer.secretName" (dict "root" . "name" $name) | quote }}
+      key: {{ (index .Values.secrets $name).key | quote }}
 {{- end -}}
 
 {{/* The limits of sessions, for commands that reach Postgres itself; the ConfigMap would also name the pooler. */}}
@@ -50,7 +50,7 @@
 {{- $settings := include "billing-writer.settings" . | fromYaml -}}
 {{- range $name := list "DATABASE_STATEMENT_TIMEOUT" "DATABASE_LOCK_TIMEOUT" "DATABASE_IDLE_TIMEOUT" "LOG_LEVEL" "LOG_FORMAT" }}
 {{- with index $settings $name }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ . | quote }}
 {{- end }}
 {{- end }}

@@ -9,10 +9,14 @@ from tests.contract.charts.rendering import Manifest, containers, pod_of
 
 _LABEL: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?")
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _REFERENCE: Final = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
-_QUANTITY: Final = re.compile(r"([0-9.]+)(m|k|M|G|Ki|Mi|Gi)?")
-_FACTORS: Final = {None: 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
+_QUANTITY: Final = re.compile(r"([0-9.]+)(m|[kMGTPE]|[KMGTPE]i)?")
+_FACTORS: Final = {None: 1.0, "m": 1e-3} | {
+    unit: base**power
+    for power in range(1, 7)
+    for unit, base in ((" kMGTPE"[power], 1000.0), (f"{' KMGTPE'[power]}i", 1024.0))
+}
 
 
 def faults(manifests: Sequence[Manifest]) -> list[str]:

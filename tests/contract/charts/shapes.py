@@ -35,12 +35,18 @@ def text(pattern: str | None = None, **more: Any) -> Schema:
 
 _FREE: Final[Schema] = {"type": "object"}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
+_LABELS: Final[Schema] = {
+    "type": "object",
+    "propertyNames": {"pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"},
+    "additionalProperties": {"type": "string", "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"},
+}
+_ANNOTATIONS: Final[Schema] = {**_TEXTS, "propertyNames": _LABELS["propertyNames"]}
 _NAME: Final = "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 _KEY: Final = "[A-Za-z0-9._-]"
 _ANY_QUANTITY: Final = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
 _QUANTITY: Final[Schema] = {"type": ["string", "number"], "pattern": f"^{_ANY_QUANTITY}$"}
 _AMOUNTS: Final = {"cpu": _QUANTITY, "memory": _QUANTITY, "ephemeral-storage": _QUANTITY}
-_SELECTOR: Final = closed(matchLabels=_TEXTS, matchExpressions=listed(_FREE))
+_SELECTOR: Final = closed(matchLabels=_LABELS, matchExpressions=listed(_FREE))
 _KEY_REFERENCE: Final = closed(("name", "key"), name=text(), key=text(), optional={"type": "boolean"})
 _SECRET_KEY: Final = closed(("existingSecret", "key"), existingSecret=text(f"|{_NAME}"), key=text(f"{_KEY}+"))
 _VALUE_FROM: Final = closed(
@@ -104,6 +110,7 @@ _VOLUME: Final = {
 _WEEKDAY_AND_SUCH: Final = r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|(\S+ +){4}\S+"
 
 SHAPES: Final[Mapping[str, Shape]] = {
+    "annotations": Shape(_ANNOTATIONS, "annotations"),
     "affinity": Shape(closed(nodeAffinity=_FREE, podAffinity=_FREE, podAntiAffinity=_FREE), "an affinity"),
     "duration": Shape(text(r"|[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"), "a duration, such as `5s`"),
     "env": Shape(listed(_VARIABLE), "variables"),
@@ -112,7 +119,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "hostAliases": Shape(listed(closed(("ip", "hostnames"), ip=text(), hostnames=listed(text()))), "host aliases"),
     "ingressHosts": Shape(listed(_INGRESS_HOST), "hosts"),
     "ingressTls": Shape(listed(closed(secretName=text(), hosts=listed(text()))), "TLS entries"),
-    "labels": Shape(_TEXTS, "names with texts"),
+    "labels": Shape(_LABELS, "labels"),
     "name": Shape(text(f"|{_NAME}"), "a name"),
     "names": Shape(listed(text(_NAME)), "names"),
     "numberOrPercent": Shape(
@@ -140,6 +147,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "secretKey": Shape(_SECRET_KEY, "`existingSecret`, `key`"),
     "secretKeyName": Shape(text(f"{_KEY}*"), "a key"),
     "secretName": Shape(text(f"|{_NAME}"), "a Secret's name"),
+    "series": Shape({**_TEXTS, "propertyNames": {"pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"}}, "labels of Prometheus's"),
     "strings": Shape(listed(text()), "texts"),
     "timeOfDay": Shape({"anyOf": [{"const": False}, text("|off|([01][0-9]|2[0-3]):[0-5][0-9]")]}, "`HH:MM` or `off`"),
     "timeZone": Shape(text("[A-Za-z]+([/_+-][A-Za-z0-9_+-]+)*"), "a time zone"),
