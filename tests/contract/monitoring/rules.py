@@ -21,14 +21,6 @@ _PARTS: Final = ("_bucket", "_count", "_sum")
 _OF_ALL: Final = frozenset({"job", "instance", "le", "epoch"})
 """What Prometheus, a histogram or an expression itself brings."""
 
-KEPT: Final = {
-    "billing_backup_last_bytes": (),
-    "billing_backup_last_success_timestamp_seconds": (),
-    "billing_backup_last_verified_timestamp_seconds": (),
-    "billing_retention_removed_rows_total": ("kind",),
-}
-"""What the care of the database tells."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -72,7 +64,7 @@ def selectors(expression: str) -> list[str]:
 async def known() -> dict[str, tuple[str, ...]]:
     """Every metric of writer and sidecar by name, a histogram's parts by theirs; with its labels."""
     described = [*await metrics.writers(), *await metrics.sidecars()]
-    found: dict[str, tuple[str, ...]] = dict(KEPT)
+    found: dict[str, tuple[str, ...]] = {}
     for one in described:
         suffixes: Sequence[str] = _PARTS if one.kind == "histogram" else ("",)
         found |= {f"{one.name}{suffix}": one.labels for suffix in suffixes}
