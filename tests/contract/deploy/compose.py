@@ -11,7 +11,7 @@ import orjson
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 EXAMPLE: Final = ROOT / ".env.example"
-PROFILES: Final = ("sidecar", "sandbox", "monitoring")
+PROFILES: Final = ("backup", "sidecar", "sandbox", "monitoring")
 
 Json = dict[str, Any]
 

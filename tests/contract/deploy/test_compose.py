@@ -100,9 +100,10 @@ def test_only_the_writer_can_be_published(guide_env: Path) -> None:
 
 
 def test_postgres_is_reached_by_the_writer_alone(whole: dict[str, Json]) -> None:
-    """Its network leads nowhere else."""
+    """Its network leads nowhere else but to what backs it up."""
     assert sorted(name for name, service in whole.items() if "database" in (service.get("networks") or {})) == [
         "app",
+        "backup",
         "postgres",
     ]
 
