@@ -22,11 +22,15 @@ def drawn(schema: Schema) -> st.SearchStrategy[Any] | None:
     if "const" in schema:
         return st.just(schema["const"])
     if "anyOf" in schema:
-        found = [one for one in map(drawn, schema["anyOf"]) if one is not None]
-        return st.one_of(found)
+        return _any([drawn(one) for one in schema["anyOf"]])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    found = [_of(kind, schema) for kind in kinds]
-    return None if None in found else st.one_of([one for one in found if one is not None])
+    return _any([_of(kind, schema) for kind in kinds])
+
+
+def _any(found: list[st.SearchStrategy[Any] | None]) -> st.SearchStrategy[Any] | None:
+    """One of them; None where one is not to be drawn."""
+    known = [one for one in found if one is not None]
+    return st.one_of(known) if len(known) == len(found) else None
 
 
 def _of(kind: str, schema: Schema) -> st.SearchStrategy[Any] | None:

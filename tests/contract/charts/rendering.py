@@ -102,14 +102,12 @@ class Charts:
             self._loaded[name] = helm.Chart.load(self.folder / name)
         return self._loaded[name]
 
-    def render(self, name: str, values: Mapping[str, Any], *, upgrade: bool = False) -> Rendering:
+    def render(self, name: str, values: Mapping[str, Any]) -> Rendering:
         """Checked against the schema, as at an install; HelmError where values are refused."""
-        asked = json.dumps([name, values, upgrade], sort_keys=True)
+        asked = json.dumps([name, values], sort_keys=True)
         if asked not in self._rendered:
             chart = self.chart(name)
-            files = chart.render(
-                dict(values), name=RELEASE, namespace=NAMESPACE, is_install=not upgrade, is_upgrade=upgrade
-            )
+            files = chart.render(dict(values), name=RELEASE, namespace=NAMESPACE)
             of_chart = {path.removeprefix(f"{name}/"): text for path, text in files.items()}
             self._rendered[asked] = Rendering(of_chart)
         return self._rendered[asked]
