@@ -24,7 +24,8 @@ _LONGEST_MS: Final = 60_000
 _ROOM: Final = {"shared_buffers": "512MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB"}
 
 SAMPLES: Final = {
-    "project_id": 1, "user_id": "user_000000000020", "user_ref": 20, "ref": 20, "limit": 50, "most": 50, "needles": [b"nobody"],
+    "project_id": 1, "user_id": "user_000000000020", "user_ref": 20, "ref": 20, "limit": 50, "most": 50,
+    "needles": [b"nobody"],
     "after": 0, "epoch": 1760000000, "revision": 1_999_000, "object_id": "sub_000000000000000000000020", "cursor": "",
     "id": "sub_000000000000000000000020", "kept": 90 * 86_400, "key": "k21", "words": "user_0000000002",
     "customer": "cus_00000000000020", "customer_id": "cus_00000000000020", "subject": "user:user_000000000020",
