@@ -29,7 +29,7 @@ from tests.lives.goods import PROJECTS
 from tests.support.waiting import eventually, until
 
 PATIENCE_S: Final = 90.0
-_KINDS: Final = (SidecarKind("disk", disk=True), SidecarKind("both"))
+_KINDS: Final = (SidecarKind("disk", disk=True),)
 _WITHOUT_A_DATABASE_S: Final = 0.3
 _COMMAND: Final = (sys.executable, "-c", "from writer.cli import main; main()")
 
@@ -40,8 +40,8 @@ class DisasterConfig:
 
     seed: int
     folder: Path
-    acts: int = 10
-    acts_per_second: float = 10.0
+    acts: int = 6
+    acts_per_second: float = 6.0
 
 
 @dataclass(slots=True)

@@ -14,6 +14,6 @@ SEED = 11
 def test_a_lost_database_comes_back_from_its_backup_and_from_stripe(tmp_path: Path) -> None:
     """Restored by our command and by plain psql: in the end entitlements are what Stripe and the grants left say."""
     after = uvloop.run(play(DisasterConfig(SEED, tmp_path)))
-    assert not after.wrong, f"python -m tests.chaos.disaster --acts 10 --seed {SEED}\n" + "\n".join(after.wrong)
+    assert not after.wrong, f"python -m tests.chaos.disaster --acts 6 --seed {SEED}\n" + "\n".join(after.wrong)
     assert set(after.recoveries) == set(WAYS)
     assert after.lost > 0

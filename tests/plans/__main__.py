@@ -24,7 +24,8 @@ _LONGEST_MS: Final = 60_000
 _ROOM: Final = {"shared_buffers": "512MB", "maintenance_work_mem": "256MB", "max_wal_size": "4GB"}
 
 SAMPLES: Final = {
-    "project_id": 1, "user_id": "user_000000000020", "user_ref": 20, "ref": 20, "limit": 50, "most": 50, "batch": 500,
+    "project_id": 1, "user_id": "user_000000000020", "user_ref": 20, "ref": 20, "limit": 50, "most": 50,
+    "needles": [b"nobody"],
     "after": 0, "epoch": 1760000000, "revision": 1_999_000, "object_id": "sub_000000000000000000000020", "cursor": "",
     "id": "sub_000000000000000000000020", "kept": 90 * 86_400, "key": "k21", "words": "user_0000000002",
     "customer": "cus_00000000000020", "customer_id": "cus_00000000000020", "subject": "user:user_000000000020",
@@ -63,12 +64,10 @@ def _look(connection: psycopg.Connection[Any]) -> int:
             f"{plan.took or 0:9.2f} ms  {plan.found.name}{'' if why is None else f'  ({judged.MAY_READ_MORE[why]})'}"
         )
     click.echo(f"{len(timed)} statements were carried out")
-    found = [
-        fault
-        for plan in judged.plans(connection)
-        if judged.excepted(plan) is None
-        for fault in judged.faults(plan, large)
-    ]
+    well = {plan.found.name for plan in timed if not judged.faults(plan, large)}
+    # Postgres takes the plan that is made with the values where it costs less: then that is what counts.
+    judging = [plan for plan in judged.plans(connection) if judged.excepted(plan) is None]
+    found = [fault for plan in judging if plan.found.name not in well for fault in judged.faults(plan, large)]
     click.echo("\n".join(found) or "every statement finds its rows by an index")
     return 1 if found else 0
 

@@ -1,13 +1,14 @@
 """A shop in a database of its own, and the commands that back it up and restore it."""
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sandbox.binaries import find_postgres
+from sandbox.postgres import PostgresServer
+from tests.support.postgres import create_database, drop_database
 from tests.support.waiting import until
 from writer.cli import main
 
@@ -30,6 +33,8 @@ projects:
 """
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = find_postgres().postgres.parent
+SHOP = "shop_template"
+_numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -88,17 +93,34 @@ class Keeper:
         )  # fmt: skip
 
 
-@pytest.fixture
-def keeper(database_url: str, tmp_path: Path) -> Keeper:
-    """On a database with a shop in which somebody holds something."""
-    keeper = Keeper(database_url, tmp_path / "backups")
+@pytest.fixture(scope="session")
+def shop_database(
+    shared_postgres: PostgresServer, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The name of a database with a shop in which somebody holds something, to copy from."""
+    create_database(shared_postgres, SHOP, template=template_database)
+    folder = tmp_path_factory.mktemp("shop")
+    keeper = Keeper(shared_postgres.url_of(SHOP), folder)
     keeper.json("project", "create", "shop")
-    catalog = tmp_path / "catalog.yaml"
+    catalog = folder / "catalog.yaml"
     catalog.write_text(CATALOG, encoding="utf-8")
     keeper.json("catalog", "apply", catalog, "--yes")
     keeper.grant("ada")
     keeper.grant("ben", "seats", value="5")
-    return keeper
+    return SHOP
+
+
+@pytest.fixture
+def keeper(shared_postgres: PostgresServer, shop_database: str, tmp_path: Path) -> Iterator[Keeper]:
+    """On a database of its own with the shop."""
+    name = f"shop_{next(_numbers)}"
+    create_database(shared_postgres, name, template=shop_database)
+    url = shared_postgres.url_of(name)
+    yield Keeper(url, tmp_path / "backups")
+    with psycopg.connect(shared_postgres.url, autocommit=True) as connection:
+        there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+    if there:
+        drop_database(shared_postgres, name)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

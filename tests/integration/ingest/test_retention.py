@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support import stripe_objects as stripe
@@ -113,16 +112,17 @@ async def test_checkouts_go_long_after_they_expired(ingest: Ingest) -> None:
     assert [row.session_id for row in await ingest.query("SELECT session_id FROM checkout_requests")] == ["young"]
 
 
-async def test_writers_take_turns(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches of several writers remove each row once, and none waits for another's lock."""
-    monkeypatch.setattr(retention, "BATCH", 3)
-    events = [stripe.event(UPDATED, stripe.subscription(f"sub_{number}")) for number in range(20)]
-    for event in events:
-        await ingest.receive(event)
-    await ingest.query("UPDATE webhook_events SET status = 'applied', processed_at = now()")
-    await ingest.query(AGE_EVENTS)
+async def test_writers_take_turns(ingest: Ingest) -> None:
+    """Batches of several writers remove each row once, and none waits for another's lock."""
+    many = 2 * retention.BATCH + 20
+    await ingest.query(
+        "INSERT INTO webhook_events (id, type, created, livemode, origin, payload, status, received_at, processed_at)"
+        " SELECT 'evt_many' || g, 'x', now(), false, 'webhook', '', 'applied', now() - interval '91 days',"
+        " now() - interval '91 days' FROM generate_series(1, :many) g",
+        many=many,
+    )
     gone = await asyncio.gather(*(Care(ingest).passes() for _ in range(3)))
-    assert sum(one.get(retention.EVENTS, 0) for one in gone) == 20
+    assert sum(one.get(retention.EVENTS, 0) for one in gone) == many
     assert await ingest.statuses() == {}
 
 
