@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.clock import Clock
 from writer.settings import RetentionSettings
-from writer.supervision import Outage, jittered, work_off
+from writer.supervision import DATABASE_FAULTS, Outage, jittered
 
 _log = logging.getLogger(__name__)
 
@@ -61,21 +61,21 @@ class Retention:
         for kind in self._kept:
             self._removed.labels(kind)
         self._known = False
+        self._outage = Outage("Postgres, for removing old rows")
 
     async def run(self) -> None:
         """Remove what is due, batch by batch, until cancelled."""
-        began = self._clock.monotonic()
-
-        async def step() -> Removed | None:
-            nonlocal began
+        while True:
             began = self._clock.monotonic()
-            return await self.step()
-
-        async def rest(removed: Removed | None) -> None:
+            try:
+                removed = await self.step()
+            except DATABASE_FAULTS as error:  # also a schema that is not migrated yet
+                self._outage.failed(error)
+                removed = None
+            else:
+                self._outage.worked()
             took = self._clock.monotonic() - began
             await asyncio.sleep(jittered(_LOOK_SECONDS) if removed is None else took * _SHARE)
-
-        await work_off(step, rest, Outage("Postgres, for removing old rows"))
 
     async def step(self) -> Removed | None:
         """One batch of what is due; None: nothing is, or another writer is at it."""
