@@ -98,7 +98,8 @@ test-protocols: $(READY) ## Test with clients and proxies that no wheel brings (
 
 # Of the whole suite what speaks to Redis, and what speaks to Postgres: the rest does not see which one it is.
 ON_REDIS := tests/engines tests/integration/relay tests/integration/sidecar tests/fault/test_redis_losses.py
-ON_POSTGRES := tests/engines tests/integration/relay tests/integration/ledger tests/integration/ingest tests/migration
+ON_POSTGRES := tests/engines tests/integration/relay tests/integration/ledger tests/integration/ingest tests/migration \
+	tests/integration/backup tests/plans
 
 test-engines: $(READY) ## Test on other engines: Redis 7, TLS, PgBouncer, Postgres 15 (REDIS_SERVER=…, POSTGRES_BIN=… name others)
 	@echo "== engines: PgBouncer, TLS, and what the wheels bring"

@@ -40,6 +40,10 @@ def _smoke(engine: Engine, table: Table, source: str) -> None:
         with table.row(f"contained: {service}") as row:
             containment.contained(engine, service, row)
     _sidecar(engine, table)
+    with table.row("backup: made and verified") as row:
+        story.backs_up(engine, row)
+    with table.row("contained: backup") as row:
+        containment.contained(engine, "backup", row)
     _sandbox(engine, table)
     monitoring.look(engine, table)
     _ends(engine, table)

@@ -1,4 +1,4 @@
-"""The profile `sandbox`: somebody pays and may, cancels and may not; asked at the containers' published ports."""
+"""What the profiles are for: a sidecar answers, a backup is made, in the sandbox somebody pays and cancels."""
 
 import asyncio
 import time
@@ -80,6 +80,18 @@ def answers(engine: Engine, row: Row) -> None:
     assert answer["allowed"] is True, answer
     assert not answer["stale"], answer
     row.note = f"granted to user_123, {answer['age_ms']} ms old"
+
+
+def backs_up(engine: Engine, row: Row) -> None:
+    """The service `backup` makes one at its start, restores it to look at it, and leaves it where `app` finds it."""
+    engine.must("docker compose up --detach backup")
+    logged = "docker compose --profile backup logs --no-log-prefix backup"
+    engine.must(
+        f"for each in $(seq 99); do {logged} | grep -q ^verified: && exit; sleep 1; done; {logged}; exit 1", 120
+    )
+    (dump,) = engine.must("docker compose exec -T app sh -c 'ls /var/lib/billing-backups/*.dump'").splitlines()
+    engine.must("docker compose --profile backup stop backup")
+    row.note = dump.rpartition("/")[2]
 
 
 async def _asked(user: str) -> Json:
