@@ -37,5 +37,9 @@ def answer(
     /,
 ) -> tuple[_Form, bytes] | None: ...
 
+# Of the only run of a user's record the text of its grants, from when and until when, in microseconds (2**63 - 1: no
+# end). None where there is no record, another run, or a moment before 1970 or after the year 9999.
+def held(pages: list[bytes], user: bytes, /) -> tuple[bytes, int, int] | None: ...
+
 # The whole strings of Redis's protocol from `at` on, `most` at most, and where they end. Anything else ends them.
 def bulks(data: bytes, at: int, most: int, /) -> tuple[list[bytes], int]: ...

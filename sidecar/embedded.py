@@ -6,26 +6,39 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, Final, Self
 
 from common import document as documents
 from common.answers import CheckQuery, parse_check, parse_min_revision, parse_user
+from common.catalogue import Kind
 from common.clock import Clock, Instant, to_datetime
 from common.decision import Decision, decide, remaining
+from common.identifiers import FeatureCode
 from common.position import NOWHERE
 from sidecar.answering import Answerer
 from sidecar.app import following
 from sidecar.check import Judged, Moment, Unanswered, check, check_unknown
 from sidecar.pages import hash_of
 from sidecar.project import Project
-from sidecar.quick_decision import bounds
+from sidecar.quick_decision import bounds, by_grants
 from sidecar.replica import Copy
 from sidecar.settings import Settings
 from sidecar.typed import Check
 from sidecar.view import View
 
+_native: ModuleType | None
+try:
+    from sidecar import _native
+except ImportError:  # there was no compiler
+    _native = None
+
 _REMEMBERED: Final = 65_536
 """Decisions that are kept at hand."""
+
+_MOST_GRANTS: Final = 4_096
+_ENDLESS: Final = 2**63 - 1
+"""The end of a run without one, as the native part has it."""
 
 _Remembered = tuple[object, int, bytes, int, int, Decision, Any]
 """Era, hash, page, since and until (microseconds), the decision, and its end as a datetime."""
@@ -45,6 +58,9 @@ class Replica:
         self._now = clock.now
         self._monotonic = clock.monotonic
         self._remembered: dict[tuple[str, str], _Remembered] = {}
+        self._era: object = None
+        self._by_grants: dict[tuple[str, bytes], tuple[Decision, bool]] = {}
+        """By feature and the text of a run's grants, in this era."""
 
     @classmethod
     @asynccontextmanager
@@ -89,10 +105,12 @@ class Replica:
             return self._judge(_query(user, feature, used), copy, Moment(now, monotonic))
         found = self._remembered.get((user, feature))
         if found is None or not self._holds(found, copy, now):
-            query = _query(user, feature, None)
-            found = self._remember(query, copy, now)
+            found = self._tell(user, feature, copy, now)
             if found is None:
-                return self._judge(query, copy, Moment(now, monotonic))
+                query = _query(user, feature, None)
+                found = self._remember(query, copy, now)
+                if found is None:
+                    return self._judge(query, copy, Moment(now, monotonic))
         decision, standing = found[5], view.standing
         return Check(
             decision.allowed,
@@ -127,6 +145,37 @@ class Replica:
         """Where the copy stands, `epoch.revision`."""
         return _loaded(self._project).position.token
 
+    def _tell(self, user: str, feature: str, copy: Copy, now: Instant) -> _Remembered | None:
+        """The most common decision, of a plain feature and somebody with one run of rows; else None."""
+        if _native is None:
+            return None
+        if self._era is not self._view.era:
+            self._era = self._view.era
+            self._by_grants.clear()
+        name, pages = user.encode(errors="surrogatepass"), copy.records.pages
+        held = _native.held(pages.pages, name)
+        if held is None:
+            return None
+        granted, since, until = held
+        known = self._by_grants.get((feature, granted)) or self._learn(feature, granted, copy)
+        if known is None or not since <= now < until:
+            return None
+        decision, ends = known
+        hashed = hash_of(name)
+        valid_to = to_datetime(until) if ends and until != _ENDLESS else None
+        return self._keep(
+            user, feature, (self._era, hashed, pages.pages[pages.place(hashed)], since, until, decision, valid_to)
+        )
+
+    def _learn(self, feature: str, granted: bytes, copy: Copy) -> tuple[Decision, bool] | None:
+        known = copy.catalogue.features.get(FeatureCode(feature))
+        found = None if known is None or known.kind is not Kind.PLAIN else by_grants(known.code, granted, copy)
+        if found is not None:
+            if len(self._by_grants) >= _MOST_GRANTS:
+                self._by_grants.clear()
+            self._by_grants[feature, granted] = found
+        return found
+
     def _holds(self, found: _Remembered, copy: Copy, now: Instant) -> bool:
         era, hashed, page, since, until, _, _ = found
         pages = copy.records.pages
@@ -140,10 +189,13 @@ class Replica:
         page = copy.records.pages.pages[copy.records.pages.place(hashed)]
         decision = decide(rows or (), query.feature, copy.catalogue, now)
         valid_to = None if decision.valid_to is None else to_datetime(decision.valid_to)
+        found = self._view.era, hashed, page, *bounds(rows or (), now), decision, valid_to
+        return self._keep(query.user, query.feature, found)
+
+    def _keep(self, user: str, feature: str, found: _Remembered) -> _Remembered:
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
-        found = self._view.era, hashed, page, *bounds(rows or (), now), decision, valid_to
-        self._remembered[query.user, query.feature] = found
+        self._remembered[user, feature] = found
         return found
 
     def _judge(self, query: CheckQuery, copy: Copy, now: Moment) -> Check:

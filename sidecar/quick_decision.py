@@ -186,18 +186,17 @@ class Decisions:
 
     def _form_of(self, asked: _Asked, text: bytes, copy: Copy) -> Form | None:
         """The form for who holds the grants of this text; None where the text does not tell."""
-        grants = granted_by(text, copy.records.grants)
-        if grants is None:
+        found = by_grants(asked.code, text, copy)
+        if found is None:
             return None
-        sources = [source for feature, source, _ in grants if feature == asked.code]
-        form = self._granted(asked, sources[0]) if sources else asked.missing or self._missing(asked, copy)
+        decision, ends = found
+        form = self._granted(asked, decision) if ends else asked.missing or self._missing(asked, copy)
         if len(asked.granted) >= _MOST_FORMS:
             asked.granted.clear()
         asked.granted[text] = form
         return form
 
-    def _granted(self, asked: _Asked, source: str) -> Form:
-        decision = Decision(allowed=True, reason=Reason.GRANTED, source=source)
+    def _granted(self, asked: _Asked, decision: Decision) -> Form:
         before, rest, last = _formed(asked, decision)
         between, mark, after = rest.partition(b'"valid_to":')
         cell = self._counts.cell(decision.reason.value)
@@ -231,6 +230,20 @@ class Decisions:
         cell = self._counts.cell(decision.reason.value)
         form = Form(b"", b"", b"", _last(query, decision), view, view.era, cell)
         return Decided(text, form, hashed, page, *bounds(rows or (), now), first)
+
+
+def by_grants(code: FeatureCode, text: bytes, copy: Copy) -> tuple[Decision, bool] | None:
+    """The decision on a plain feature while a record's only run lasts, and whether it ends with the run.
+
+    By the text of the run's grants (`only_run`); None where that does not tell.
+    """
+    grants = granted_by(text, copy.records.grants)
+    if grants is None:
+        return None
+    sources = [source for feature, source, _ in grants if feature == code]
+    if sources:
+        return Decision(allowed=True, reason=Reason.GRANTED, source=sources[0]), True
+    return decide((), code, copy.catalogue, Instant(0)), False
 
 
 def _formed(asked: _Asked, decision: Decision) -> tuple[bytes, bytes, bytes]:

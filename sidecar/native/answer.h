@@ -72,25 +72,32 @@ static PyObject *value_of(PyObject *dict, Piece piece)
     return value;
 }
 
-/* The form of what the user holds now, borrowed, and the text of its end. NULL where another way is to decide. */
-static PyObject *decided(Piece user, PyObject *pages, PyObject *forms, int64_t now, char *end, size_t *end_length)
+/* A user's record; NULL where there is none, with an exception where `pages` are no pages. */
+static const char *record_of(Piece user, PyObject *pages, size_t *length)
 {
-    Piece page, record;
-    OnlyRun run;
+    Piece page;
     Py_ssize_t count = PyList_Size(pages);
     if (count < 1 || !piece_of(PyList_GetItem(pages, place(user.data, user.length, count)), &page))
         return NULL;
+    return find(page.data, page.length, user.data, user.length, length);
+}
+
+/* The form of what the user holds now, borrowed, and the text of its end. NULL where another way is to decide. */
+static PyObject *decided(Piece user, PyObject *pages, PyObject *forms, int64_t now, char *end, size_t *end_length)
+{
+    size_t length;
+    OnlyRun run;
+    const char *record = record_of(user, pages, &length);
     *end_length = 0;
-    record.data = find(page.data, page.length, user.data, user.length, &record.length);
-    if (record.data == NULL)
-        return PyDict_GetItemWithError(forms, Py_None);
-    if (!read_only_run(record.data, record.length, &run) || now < run.from || now >= run.to)
+    if (record == NULL)
+        return PyErr_Occurred() || PyList_Size(pages) < 1 ? NULL : PyDict_GetItemWithError(forms, Py_None);
+    if (!read_only_run(record, length, &run) || now < run.from || now >= run.to)
         return NULL;
     if (run.to == INT64_MAX)
         memcpy(end, "null", *end_length = 4);
     else
         *end_length = (size_t)(put_moment(end, run.to) - end);
-    return value_of(forms, (Piece){record.data, run.granted_length});
+    return value_of(forms, (Piece){record, run.granted_length});
 }
 
 /* All pieces in one, behind the head of an answer of their length; NULL where that was not written yet. */
@@ -155,4 +162,20 @@ static PyObject *answer(PyObject *module, PyObject *const *arguments, Py_ssize_t
             found = answer_of(&question, held, arguments[3], now);
     }
     return found != NULL || PyErr_Occurred() ? found : Py_NewRef(Py_None);
+}
+
+static PyObject *held(PyObject *module, PyObject *const *arguments, Py_ssize_t given)
+{
+    Piece user;
+    size_t length;
+    OnlyRun run;
+    (void)module;
+    if (!are_given(given, 2, "held takes pages and a user") || !piece_of(arguments[1], &user))
+        return NULL;
+    const char *record = record_of(user, arguments[0], &length);
+    if (PyErr_Occurred())
+        return NULL;
+    if (record == NULL || !read_only_run(record, length, &run))
+        return Py_NewRef(Py_None);
+    return Py_BuildValue("y#LL", record, (Py_ssize_t)run.granted_length, (long long)run.from, (long long)run.to);
 }

@@ -2,8 +2,8 @@
  *
  * pack and take: documents into records and pages, with their part in the digest (packing.py); what is not of the plain
  * shape, or wrong, is left to packing.py's other ways, which accept and refuse the same. bulks and mget: Redis's strings,
- * out of replies and into a command (replies.py). answer: the hot request (fast_lane.py). Nothing is required of the
- * bytes: every look at one is bounded.
+ * out of replies and into a command (replies.py). answer: the hot request (fast_lane.py); held: what a user holds, as
+ * that reads it (embedded.py). Nothing is required of the bytes: every look at one is bounded.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -269,6 +269,7 @@ static PyObject *bulks(PyObject *module, PyObject *const *arguments, Py_ssize_t 
 static PyMethodDef methods[] = {
     {"answer", (PyCFunction)(void (*)(void))answer, METH_FASTCALL, NULL},
     {"bulks", (PyCFunction)(void (*)(void))bulks, METH_FASTCALL, NULL},
+    {"held", (PyCFunction)(void (*)(void))held, METH_FASTCALL, NULL},
     {"pack", (PyCFunction)(void (*)(void))pack, METH_FASTCALL, NULL},
     {"take", (PyCFunction)(void (*)(void))take, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -41,6 +41,8 @@ static Py_ssize_t place(const char *key, size_t length, Py_ssize_t pages)
 static const char *find(const char *page, size_t page_length, const char *key, size_t length, size_t *record_length)
 {
     const char *at = page, *end = page + page_length, *mark;
+    if (length == 0) /* it would be found everywhere, and beyond the end */
+        return NULL;
     while ((at = memmem(at, (size_t)(end - at), key, length)) != NULL) {
         const char *record = at + length + 1;
         if (at > page && at[-1] == MARK && record <= end && record[-1] == VALUE &&

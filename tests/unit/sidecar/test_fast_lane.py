@@ -1,69 +1,25 @@
 """The hot request answered natively is answered as Python does it, or left to Python."""
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.clock import SECOND, Instant
-from common.document import Document, Entitlement
-from common.identifiers import UserId
+from common.clock import SECOND
+from common.document import Entitlement
 from sidecar import _native, fast_lane
 from sidecar.check_counts import CheckCounts
 from sidecar.fast_lane import FastLane
-from sidecar.freshness import StalePolicy
-from sidecar.project import Project
-from sidecar.replica import Copy, Proof
-from sidecar.sources import Source
+from sidecar.replica import Proof
 from tests.support.history import PROJECT, START, History, feature, grant
-
-PLAIN: Final = "abcXYZ019_.~:@-"
-BEYOND: Final = 253402300800 * SECOND  # the year 10000
-moments = st.one_of(st.integers(-SECOND, 3 * SECOND), st.integers(START - 5, START + 5), st.integers(0, BEYOND - 1))
-rows = st.builds(
-    grant,
-    st.sampled_from(["pro", "pro", "free", "seats", "gone"]),
-    st.sampled_from([None, None, None, 3, "unlimited"]),
-    moments,
-    st.one_of(st.none(), moments),
-    st.sampled_from(["sub_1", "sub_1", "sub_2", "a,b", "a[b", "],", ""]),
-)
-users = st.text(PLAIN, min_size=1, max_size=3)
-
-
-class StillClock:
-    """Stands where it was put."""
-
-    def __init__(self, now: int) -> None:
-        self._now = Instant(now)
-
-    def now(self) -> Instant:
-        """Wall time."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return 100.0
-
-
-def project_of(history: History, held: dict[str, list[Entitlement]], clock: StillClock) -> Project:
-    """A project whose copy holds these."""
-    copy = Copy(PROJECT, history.catalogue, history.position)
-    for user, entitlements in held.items():
-        copy.hold(Document(UserId(user), PROJECT, *history.position, START, tuple(entitlements)))
-    copy.proof = Proof.MATCHED
-    project = Project(PROJECT, StalePolicy())
-    project.install(copy, Source.REDIS, clock.monotonic(), clock.monotonic())
-    return project
+from tests.support.still import BEYOND, StillClock, moments, project_of, rows, users
 
 
 def lane_over(held: dict[str, list[Entitlement]], now: int, *, complete: bool) -> FastLane:
     """A lane of one project that holds these."""
     clock = StillClock(now)
-    project = project_of(History(), held, clock)
-    if not complete and project.replica.copy is not None:
-        project.replica.copy.proof = Proof.NONE
+    project = project_of(History(), held, clock, complete=complete)
     return FastLane({PROJECT: project}, CheckCounts(), clock)
 
 
@@ -160,3 +116,6 @@ def test_odd_bytes_harm_nobody(pages: list[bytes], told: bytes, now: int, text: 
         heads: list[bytes | None] = [b"HEAD" if length % 2 else None for length in range(90)]
         found = _native.answer(request, {text}, {told: ([pages, b"middle"], forms)}, heads, now)
         assert found is None or (found[0] is form and found[1].startswith(b"HEAD<" + name + b"|"))
+        for user in (name, b""):
+            run = _native.held(pages, user)
+            assert run is None or (user and any(run[0] in page for page in pages))
