@@ -10,11 +10,19 @@ next() { # seconds until BACKUP_AT
     echo $((at - now))
 }
 
+# A shell heeds a signal only between its commands, or while it waits: told to end, a backup takes back what it began.
+wait_for() {
+    "$@" &
+    child=$!
+    wait "$child"
+}
+trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM INT
+
 next >/dev/null || { echo "BACKUP_AT must be a time such as 02:00, in UTC" >&2; exit 2; }
 while :; do
-    if billing backup --directory /var/lib/billing-backups --keep-days "${BACKUP_KEEP_DAYS:-30}" --verify; then
-        sleep "$(next)"
+    if wait_for billing backup --directory /var/lib/billing-backups --keep-days "${BACKUP_KEEP_DAYS:-30}" --verify; then
+        wait_for sleep "$(next)"
     else
-        sleep 600
+        wait_for sleep 600
     fi
 done

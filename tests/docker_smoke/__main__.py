@@ -79,7 +79,7 @@ def _sandbox(engine: Engine, table: Table) -> None:
 
 def _ends(engine: Engine, table: Table) -> None:
     # What asks ends before what is asked, but for the toy app, whose questions wait at its sidecars.
-    for service in ("sidecar", "toy", "sandbox-notes", "sandbox-writer", "sandbox-stripe", "app", *SERVERS):
+    for service in ("backup", "sidecar", "toy", "sandbox-notes", "sandbox-writer", "sandbox-stripe", "app", *SERVERS):
         with table.row(f"ends in order: {service}") as row:
             containment.ends(engine, service, row)
 

@@ -8,7 +8,7 @@ from tests.docker_smoke.engine import Engine
 from tests.docker_smoke.table import Table
 
 API: Final = "http://127.0.0.1:9090/api/v1"
-UP: Final = f"curl -sf '{API}/query?query=up==1' | grep -q billing-sidecar"
+UP: Final = f"curl -sf '{API}/query?query=up==1' | grep billing-writer | grep -q billing-sidecar"
 
 
 def look(engine: Engine, table: Table) -> None:

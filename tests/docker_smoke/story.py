@@ -84,13 +84,9 @@ def answers(engine: Engine, row: Row) -> None:
 
 def backs_up(engine: Engine, row: Row) -> None:
     """The service `backup` makes one at its start, restores it to look at it, and leaves it where `app` finds it."""
-    engine.must("docker compose up --detach backup")
-    logged = "docker compose --profile backup logs --no-log-prefix backup"
-    engine.must(
-        f"for each in $(seq 99); do {logged} | grep -q ^verified: && exit; sleep 1; done; {logged}; exit 1", 120
-    )
+    engine.must("docker compose up --detach --wait backup")
+    engine.must("docker compose --profile backup logs --no-log-prefix backup | grep ^verified:")
     (dump,) = engine.must("docker compose exec -T app sh -c 'ls /var/lib/billing-backups/*.dump'").splitlines()
-    engine.must("docker compose --profile backup stop backup")
     row.note = dump.rpartition("/")[2]
 
 

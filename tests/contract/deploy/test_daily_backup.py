@@ -34,7 +34,7 @@ def run(said: Path, **more: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_day_follows_a_good_one_and_ten_minutes_a_bad_one(said: Path) -> None:
     """Thirty days are kept and each is verified; after a good one it waits until the hour."""
-    run(said)
+    assert run(said).returncode == 0, "told to end, it ends in order"
     order = "billing backup --directory /var/lib/billing-backups --keep-days 30 --verify"
     lines = said.read_text(encoding="ascii").splitlines()
     assert lines[::2] == [order] * 3
