@@ -16,7 +16,7 @@ wait_for() {
     child=$!
     wait "$child"
 }
-trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM INT
+trap 'kill "$child" 2>/dev/null && wait "$child" || true; exit 0' TERM INT
 
 next >/dev/null || { echo "BACKUP_AT must be a time such as 02:00, in UTC" >&2; exit 2; }
 while :; do

@@ -43,6 +43,15 @@ def test_a_day_follows_a_good_one_and_ten_minutes_a_bad_one(said: Path) -> None:
     assert all(0 < wait <= 86_400 for wait in (waits[0], waits[2]))
 
 
+def test_told_to_end_it_ends_what_it_waits_for(said: Path) -> None:
+    """SIGTERM reaches the backup under way, and the script ends in order."""
+    lines = ("#!/bin/sh", f"trap 'echo ended >>{said}; exit 1' TERM", "kill $PPID", "i=0")
+    busy = "while [ $i -lt 3000000 ]; do i=$((i + 1)); done"
+    (said.parent / "billing").write_text("\n".join((*lines, busy, "")), encoding="ascii")
+    assert run(said).returncode == 0
+    assert said.read_text(encoding="ascii") == "ended\n"
+
+
 def test_hour_and_days_are_settings(said: Path) -> None:
     """BACKUP_KEEP_DAYS is handed on, and a BACKUP_AT that is no time ends it with what to write instead."""
     run(said, BACKUP_KEEP_DAYS="7", BACKUP_AT="23:30")
