@@ -12,6 +12,9 @@ from common.settings import Address, TcpAddress, UnixAddress
 
 Connections = Callable[[web.Server], ConnectionServer]
 
+_FOR_ALL: Final = 0o666
+"""To connect is to write. An app in the container beside has a user of its own, which owns nothing of ours."""
+
 _SHUTDOWN_SECONDS: Final = 3.0  # longer than the longest wait of a request
 
 
@@ -34,6 +37,7 @@ async def listening(
                 with suppress(FileNotFoundError):
                     os.unlink(path)  # noqa: PTH108 - what an earlier process left there
                 await web.UnixSite(runner, path, backlog=1024).start()
+                os.chmod(path, _FOR_ALL)  # noqa: PTH101 - the folder says who may come so far
         yield _bound(runner, address)
     finally:
         await runner.cleanup()

@@ -217,10 +217,3 @@ def test_the_image_is_of_the_librarys_release(app: Render, charts: Charts) -> No
     """Not of the app's, whose chart it is rendered in."""
     release = charts.chart("billing-sidecar").metadata["appVersion"]
     assert _sidecar(app())["image"] == f"registry.example.com/billing-sidecar:{release}"
-
-
-def test_the_user_is_the_apps_where_they_share_a_socket(charts: Charts) -> None:
-    """Only its own user may write to a socket."""
-    [scenario] = [each for each in APPS if each.name == "unix-socket"]
-    rendering = charts.render(scenario.chart, scenario.values)
-    assert _sidecar(rendering)["securityContext"]["runAsUser"] == _pod(rendering)["securityContext"]["runAsUser"]

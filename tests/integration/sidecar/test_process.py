@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ async def test_a_process_answers_and_ends_when_it_is_told_to(
         assert found[1] == listen
         async with ClientSession() as session, session.get(f"http://{found[2]}/ready") as response:
             assert response.status == 200
+        assert stat.S_IMODE((tmp_path / "sidecar.sock").stat().st_mode) == 0o666, "an app has a user of its own"
         connector = UnixConnector(f"{tmp_path}/sidecar.sock")
         async with (
             ClientSession(connector=connector) as session,
